@@ -1,0 +1,210 @@
+//! What users of the store see of it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::{Key, KeyRange, Record, Revision};
+
+/// Names one write so that a retry of it applies once. Random, 128 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u128);
+
+impl RequestId {
+    /// A fresh id.
+    pub fn random() -> Self {
+        Self(rand::random())
+    }
+}
+
+/// What must hold of a key for the transaction to apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precondition {
+    /// Nothing.
+    Any,
+    /// The key has no object.
+    Absent,
+    /// The key has an object.
+    Exists,
+    /// The key's object was last modified at exactly this revision.
+    Unchanged(Revision),
+}
+
+/// One step of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// Writes an object.
+    Put {
+        /// Where.
+        key: Key,
+        /// The bytes.
+        value: Bytes,
+        /// What must hold.
+        when: Precondition,
+    },
+    /// Removes an object; removing an absent one with [`Precondition::Any`] does nothing.
+    Delete {
+        /// Which.
+        key: Key,
+        /// What must hold.
+        when: Precondition,
+    },
+    /// Checks without writing.
+    Check {
+        /// Which.
+        key: Key,
+        /// What must hold.
+        when: Precondition,
+    },
+}
+
+/// Operations that apply all together or not at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transaction {
+    /// The same id applies once, however often it is sent.
+    pub id: RequestId,
+    /// At least one, over distinct keys.
+    pub operations: Vec<Operation>,
+}
+
+impl Transaction {
+    /// A transaction of `operations` under a fresh request id.
+    pub fn new(operations: Vec<Operation>) -> Self {
+        Self { id: RequestId::random(), operations }
+    }
+}
+
+/// How fresh a read must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Consistency {
+    /// Sees every write acknowledged before the read began.
+    Linearizable,
+    /// Sees some past state, at least this revision: waits for it when the replica is behind.
+    AtLeast(Revision),
+    /// Sees whatever the replica at hand has; works without quorum.
+    Any,
+}
+
+/// Which part of a range to list.
+#[derive(Clone, Debug, Default)]
+pub struct ListOptions {
+    /// At most this many records; zero means all.
+    pub limit: usize,
+    /// Only keys after this one.
+    pub after: Option<Key>,
+}
+
+/// A consistent view of a range.
+#[derive(Clone, Debug)]
+pub struct Listing {
+    /// The records in key order.
+    pub records: Vec<Record>,
+    /// The revision of the store they were read at; a watch from here misses nothing.
+    pub revision: Revision,
+    /// How many further records the range holds beyond `limit`.
+    pub remaining: usize,
+}
+
+/// One change of one object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// The object was made or changed.
+    Put {
+        /// The object now.
+        record: Record,
+        /// The object before, absent if it was made.
+        previous: Option<Record>,
+    },
+    /// The object was removed.
+    Delete {
+        /// The object as it last was.
+        previous: Record,
+        /// The change that removed it.
+        revision: Revision,
+    },
+}
+
+/// The changes of a range between two revisions, in order. An empty batch tells progress only.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventBatch {
+    /// The changes; may be empty.
+    pub events: Vec<Event>,
+    /// Every change of the range up to this revision has been delivered.
+    pub revision: Revision,
+}
+
+/// Batches of changes; an error is the last item.
+pub type WatchStream = BoxStream<'static, Result<EventBatch, StoreError>>;
+
+/// Why the store refused or could not answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+pub enum StoreError {
+    /// A precondition did not hold; nothing was written.
+    #[error("operation {index} on {key} failed its precondition")]
+    PreconditionFailed {
+        /// Which operation, from zero.
+        index: usize,
+        /// Its key.
+        key: Key,
+        /// When the object there was last modified; `None` where there is none.
+        current: Option<Revision>,
+    },
+    /// The history no longer reaches back to the revision asked for.
+    #[error("revision {requested} has been compacted, the oldest kept is {oldest}")]
+    Compacted {
+        /// What was asked for.
+        requested: Revision,
+        /// The oldest revision a watch can start from.
+        oldest: Revision,
+    },
+    /// A watcher fell behind by more than the store buffers for it; list again.
+    #[error("the watch fell behind and was dropped")]
+    WatchLagged,
+    /// No leader could be reached in time. The write may or may not have been applied: retry it
+    /// with the same request id.
+    #[error("the cluster has no reachable leader: {0}")]
+    Unavailable(String),
+    /// Too many writes are waiting; nothing was written.
+    #[error("the store is overloaded")]
+    Overloaded,
+    /// The transaction is malformed or too large; nothing was written.
+    #[error("invalid transaction: {0}")]
+    Invalid(String),
+    /// The disk refused or its content is damaged.
+    #[error("storage failed: {0}")]
+    Storage(String),
+}
+
+/// The replicated store, through a local replica or a peer's.
+#[async_trait]
+pub trait StoreClient: Send + Sync + 'static {
+    /// Applies a transaction once and returns the revision of each operation, in order: the new
+    /// revision for a put or an effective delete, the current one for a check or a delete of
+    /// nothing. Durable on a majority when it returns.
+    async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError>;
+
+    /// Reads one object, and the revision of the store it was read at.
+    async fn get(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<(Option<Record>, Revision), StoreError>;
+
+    /// Reads a range.
+    async fn list(
+        &self,
+        range: &KeyRange,
+        options: ListOptions,
+        consistency: Consistency,
+    ) -> Result<Listing, StoreError>;
+
+    /// Every change of `range` after `from`, in order, none skipped, none twice. Batches without
+    /// events tell progress from time to time.
+    async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError>;
+}
+
+/// A shared store client.
+pub type SharedStore = Arc<dyn StoreClient>;

@@ -1,0 +1,13 @@
+//! The Raft group, its durable log, and the replicated versioned store with watch.
+//!
+//! This crate knows keys and bytes, not kinds. Everything above it reads and writes through
+//! [`StoreClient`], which looks the same on a node that holds a replica and on one that does not.
+
+mod client;
+mod key;
+
+pub use client::{
+    Consistency, Event, EventBatch, ListOptions, Listing, Operation, Precondition, RequestId,
+    SharedStore, StoreClient, StoreError, Transaction, WatchStream,
+};
+pub use key::{Key, KeyRange, Record, Revision};

@@ -1,0 +1,134 @@
+//! What every transport offers: requests with a deadline and streams, to peers named by their id.
+//!
+//! Two implementations, QUIC and in-memory, pass one contract suite.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::NodeId;
+
+/// The first byte of every stream: which protocol speaks on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Protocol {
+    /// Raft append, vote and snapshot messages.
+    Raft = 1,
+    /// Membership gossip.
+    Gossip = 2,
+    /// Requests to a peer's store.
+    Store = 3,
+    /// Requests about a pod's insides: logs and other streams of one host.
+    Proxy = 4,
+    /// Bulk bytes: image archives.
+    Blob = 5,
+    /// A new node asking for its certificate; the only protocol open to a peer without one.
+    Join = 6,
+    /// Is this peer alive: an empty request answered at once.
+    Probe = 7,
+}
+
+/// A byte stream in both directions.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// An owned stream to or from a peer. Shutting the write half down ends the peer's reads.
+pub type BoxedStream = Box<dyn Duplex>;
+
+/// Why a request to a peer did not succeed.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RpcError {
+    /// No address is known for the peer.
+    #[error("no address is known for node {0}")]
+    UnknownPeer(NodeId),
+    /// No connection could be made or it broke; the request may or may not have been carried out.
+    #[error("node {peer} is unreachable: {reason}")]
+    Unreachable {
+        /// The peer asked.
+        peer: NodeId,
+        /// What the transport saw.
+        reason: String,
+    },
+    /// No answer in time; the request may or may not have been carried out.
+    #[error("node {peer} did not answer within {after:?}")]
+    DeadlineExceeded {
+        /// The peer asked.
+        peer: NodeId,
+        /// The deadline given.
+        after: Duration,
+    },
+    /// The peer is there but does not serve this protocol (yet).
+    #[error("node {peer} does not serve protocol {protocol:?}")]
+    NotServed {
+        /// The peer asked.
+        peer: NodeId,
+        /// The protocol asked for.
+        protocol: Protocol,
+    },
+    /// A message over the limit, to send or received.
+    #[error("message of {size} bytes is over the limit of {limit}")]
+    TooLarge {
+        /// Bytes of the message.
+        size: usize,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// The peer carried the request out and answered with an error of its own.
+    #[error("node {peer}: {message}")]
+    Remote {
+        /// The peer asked.
+        peer: NodeId,
+        /// Its message.
+        message: String,
+    },
+}
+
+/// Serves one protocol. `from` is the id in the peer's verified certificate, never a claim.
+#[async_trait]
+pub trait Handler: Send + Sync + 'static {
+    /// Answers one request. An `Err` reaches the peer as [`RpcError::Remote`] with this message.
+    async fn request(&self, from: NodeId, body: Bytes) -> Result<Bytes, String>;
+
+    /// Serves one stream until it ends. Protocols without streams keep the default, which hangs up.
+    async fn stream(&self, _from: NodeId, _header: Bytes, _stream: BoxedStream) {}
+}
+
+/// Connects this node to its peers.
+#[async_trait]
+pub trait Transport: Send + Sync + 'static {
+    /// The id in this node's own certificate.
+    fn local_id(&self) -> NodeId;
+
+    /// Serves `protocol` by `handler` from now on, replacing any before.
+    fn register(&self, protocol: Protocol, handler: Arc<dyn Handler>);
+
+    /// Remembers where `peer` is; the next new connection goes there.
+    fn set_address(&self, peer: NodeId, address: SocketAddr);
+
+    /// Where `peer` is, as far as known.
+    fn address(&self, peer: NodeId) -> Option<SocketAddr>;
+
+    /// Which node of this cluster answers at `address`; remembers it.
+    async fn identify(&self, address: SocketAddr, deadline: Duration) -> Result<NodeId, RpcError>;
+
+    /// Sends one request and waits for its answer, at most `deadline`.
+    async fn request(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        body: Bytes,
+        deadline: Duration,
+    ) -> Result<Bytes, RpcError>;
+
+    /// Opens a stream that starts with `header`; `deadline` covers opening it only.
+    async fn open(
+        &self,
+        to: NodeId,
+        protocol: Protocol,
+        header: Bytes,
+        deadline: Duration,
+    ) -> Result<BoxedStream, RpcError>;
+}

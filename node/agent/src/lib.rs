@@ -1,0 +1,1 @@
+//! Runs the pods bound to this host and reports what it sees.

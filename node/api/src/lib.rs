@@ -1,0 +1,1 @@
+//! The Kubernetes REST front: discovery, verbs, watch, OpenAPI.

@@ -1,0 +1,1 @@
+//! Leader-only reconcilers: deployment, replica set, garbage collection, namespaces, nodes, scheduling.

@@ -1,0 +1,1 @@
+//! Pod network of one host: bridge, addresses, routes to the other hosts.

@@ -1,0 +1,1 @@
+//! The kinds: registry, defaults, validation, selectors, patches, tables. Pure.

@@ -1,0 +1,14 @@
+//! The container runtime trait, Docker behind it, and a simulated one.
+//!
+//! The words are those of the Kubernetes CRI: a pod is a sandbox (the pause container that owns
+//! the network and IPC namespaces) and containers in it. Everything the agent must know after a
+//! crash is kept in labels, so that it is rebuilt from the runtime alone.
+
+mod container;
+mod runtime;
+
+pub use container::{
+    ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, LogOptions, LogStream,
+    Mount, Resources, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
+};
+pub use runtime::{ContainerRuntime, RuntimeError, RuntimeVersion};

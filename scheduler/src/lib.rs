@@ -1,0 +1,1 @@
+//! Pure placement: filters, scores and strategies. Depends on nothing local, does no IO.

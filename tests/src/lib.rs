@@ -1,0 +1,1 @@
+//! Harness, cluster scenarios and end-to-end tests of Skein.
