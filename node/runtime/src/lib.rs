@@ -4,11 +4,16 @@
 //! the network and IPC namespaces) and containers in it. Everything the agent must know after a
 //! crash is kept in labels, so that it is rebuilt from the runtime alone.
 
+mod archive;
 mod container;
+mod limits;
+mod reference;
 mod runtime;
+mod simulated;
 
 pub use container::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, LogOptions, LogStream,
     Mount, Resources, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
 };
 pub use runtime::{ContainerRuntime, RuntimeError, RuntimeVersion};
+pub use simulated::{Operation, SimulatedRuntime};
