@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
-use crate::{Key, KeyRange, Record, Revision};
+use crate::{Key, KeyRange, Record, Revision, limits};
 
 /// Names one write so that a retry of it applies once. Random, 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -33,8 +33,20 @@ pub enum Precondition {
     Unchanged(Revision),
 }
 
+impl Precondition {
+    /// Whether it holds of a key whose object was last modified at `current`, `None` if absent.
+    pub fn holds(self, current: Option<Revision>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => current.is_none(),
+            Self::Exists => current.is_some(),
+            Self::Unchanged(revision) => current == Some(revision),
+        }
+    }
+}
+
 /// One step of a transaction.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Operation {
     /// Writes an object.
     Put {
@@ -61,8 +73,33 @@ pub enum Operation {
     },
 }
 
+impl Operation {
+    /// The key it is about.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key, .. } | Self::Check { key, .. } => key,
+        }
+    }
+
+    /// What must hold of its key.
+    pub fn when(&self) -> Precondition {
+        match self {
+            Self::Put { when, .. } | Self::Delete { when, .. } | Self::Check { when, .. } => *when,
+        }
+    }
+
+    /// Bytes it carries: key and value.
+    pub(crate) fn size(&self) -> usize {
+        let value = match self {
+            Self::Put { value, .. } => value.len(),
+            Self::Delete { .. } | Self::Check { .. } => 0,
+        };
+        self.key().size() + value
+    }
+}
+
 /// Operations that apply all together or not at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transaction {
     /// The same id applies once, however often it is sent.
     pub id: RequestId,
@@ -74,6 +111,36 @@ impl Transaction {
     /// A transaction of `operations` under a fresh request id.
     pub fn new(operations: Vec<Operation>) -> Self {
         Self { id: RequestId::random(), operations }
+    }
+
+    /// Bytes it carries: keys and values.
+    pub(crate) fn size(&self) -> usize {
+        self.operations.iter().map(Operation::size).sum()
+    }
+
+    /// Refuses what can never apply: nothing to do, too much at once, or one key named twice.
+    pub(crate) fn validate(&self) -> Result<(), StoreError> {
+        let count = self.operations.len();
+        if count == 0 {
+            return Err(StoreError::Invalid("no operations".to_owned()));
+        }
+        if count > limits::TRANSACTION_OPERATIONS {
+            let limit = limits::TRANSACTION_OPERATIONS;
+            return Err(StoreError::Invalid(format!(
+                "{count} operations, at most {limit} allowed"
+            )));
+        }
+        let size = self.size();
+        if size > limits::TRANSACTION_BYTES {
+            let limit = limits::TRANSACTION_BYTES;
+            return Err(StoreError::Invalid(format!("{size} bytes, at most {limit} allowed")));
+        }
+        let mut keys: Vec<&Key> = self.operations.iter().map(Operation::key).collect();
+        keys.sort_unstable();
+        match keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(pair) => Err(StoreError::Invalid(format!("{} is named twice", pair[0]))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -89,7 +156,7 @@ pub enum Consistency {
 }
 
 /// Which part of a range to list.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ListOptions {
     /// At most this many records; zero means all.
     pub limit: usize,
@@ -98,7 +165,7 @@ pub struct ListOptions {
 }
 
 /// A consistent view of a range.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The records in key order.
     pub records: Vec<Record>,
@@ -109,7 +176,7 @@ pub struct Listing {
 }
 
 /// One change of one object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Event {
     /// The object was made or changed.
     Put {
@@ -127,8 +194,36 @@ pub enum Event {
     },
 }
 
+impl Event {
+    /// The key that changed.
+    pub fn key(&self) -> &Key {
+        match self {
+            Self::Put { record, .. } => &record.key,
+            Self::Delete { previous, .. } => &previous.key,
+        }
+    }
+
+    /// The revision of the change.
+    pub fn revision(&self) -> Revision {
+        match self {
+            Self::Put { record, .. } => record.modified,
+            Self::Delete { revision, .. } => *revision,
+        }
+    }
+
+    /// Bytes it holds on to.
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Put { record, previous } => {
+                record.size() + previous.as_ref().map_or(0, Record::size)
+            }
+            Self::Delete { previous, .. } => previous.size(),
+        }
+    }
+}
+
 /// The changes of a range between two revisions, in order. An empty batch tells progress only.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventBatch {
     /// The changes; may be empty.
     pub events: Vec<Event>,

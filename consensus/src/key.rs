@@ -27,6 +27,11 @@ impl Key {
     ) -> Self {
         Self { resource: resource.into(), namespace: namespace.into(), name: name.into() }
     }
+
+    /// Bytes of its three parts.
+    pub(crate) fn size(&self) -> usize {
+        self.resource.len() + self.namespace.len() + self.name.len()
+    }
 }
 
 impl fmt::Display for Key {
@@ -60,6 +65,12 @@ impl KeyRange {
         self.resource == key.resource
             && self.namespace.as_ref().is_none_or(|namespace| *namespace == key.namespace)
     }
+
+    /// The least key the range could contain.
+    pub(crate) fn start(&self) -> Key {
+        let namespace = self.namespace.clone().unwrap_or_default();
+        Key { resource: self.resource.clone(), namespace, name: Arc::default() }
+    }
 }
 
 /// A point in the history of the store. Every change of one object has its own; it is the
@@ -76,7 +87,7 @@ impl fmt::Display for Revision {
 }
 
 /// One object as stored. Cheap to clone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// Its key.
     pub key: Key,
@@ -86,4 +97,11 @@ pub struct Record {
     pub created: Revision,
     /// The change that wrote these bytes.
     pub modified: Revision,
+}
+
+impl Record {
+    /// Bytes of its key and value.
+    pub(crate) fn size(&self) -> usize {
+        self.key.size() + self.value.len()
+    }
 }

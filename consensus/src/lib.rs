@@ -4,10 +4,18 @@
 //! [`StoreClient`], which looks the same on a node that holds a replica and on one that does not.
 
 mod client;
+mod history;
 mod key;
+mod limits;
+mod memory;
+mod published;
+mod requests;
+mod state;
+mod view;
 
 pub use client::{
     Consistency, Event, EventBatch, ListOptions, Listing, Operation, Precondition, RequestId,
     SharedStore, StoreClient, StoreError, Transaction, WatchStream,
 };
 pub use key::{Key, KeyRange, Record, Revision};
+pub use memory::MemoryStore;

@@ -1,0 +1,216 @@
+//! What a replica serves reads and watches from.
+//!
+//! The one writer publishes a new view and the changes that led to it; any number of readers take
+//! the view as it is and any number of watchers follow the history at their own pace. Nobody
+//! waits for a watcher: one that falls behind the history is dropped and must list again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+};
+
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Event, EventBatch, KeyRange, Revision, StoreError, WatchStream,
+    history::{History, TooOld},
+    limits,
+    view::View,
+};
+
+/// The current view, its history, and who waits for the next. Shared by reference.
+#[derive(Debug)]
+pub(crate) struct Published {
+    view: RwLock<View>,
+    revision: watch::Sender<Revision>,
+    channels: RwLock<Channels>,
+}
+
+#[derive(Debug)]
+struct Channels {
+    by_resource: HashMap<Arc<str>, Arc<Channel>>,
+    /// Histories of resources without changes so far are complete from here on.
+    since: Revision,
+    closed: bool,
+}
+
+/// The history of one resource and the news of its last change.
+#[derive(Debug)]
+struct Channel {
+    history: RwLock<History>,
+    news: watch::Sender<News>,
+}
+
+/// What a sleeping watcher is woken by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum News {
+    Changed(Revision),
+    Closed,
+}
+
+impl Published {
+    /// Serves `view`; changes before it are not known.
+    pub(crate) fn new(view: View) -> Self {
+        let since = view.revision();
+        Self {
+            view: RwLock::new(view),
+            revision: watch::Sender::new(since),
+            channels: RwLock::new(Channels { by_resource: HashMap::new(), since, closed: false }),
+        }
+    }
+
+    /// The current view.
+    pub(crate) fn view(&self) -> View {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Serves `view`, which `events` led to, from now on.
+    pub(crate) fn publish(&self, view: View, events: Vec<Event>) {
+        let revision = view.revision();
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        let mut touched: Vec<(Arc<Channel>, Revision)> = Vec::new();
+        for event in events {
+            let (resource, at) = (event.key().resource.clone(), event.revision());
+            let channel = self.channel(&resource);
+            channel.history.write().unwrap_or_else(PoisonError::into_inner).push(event);
+            match touched.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &channel)) {
+                Some((_, last)) => *last = at,
+                None => touched.push((channel, at)),
+            }
+        }
+        self.revision.send_replace(revision);
+        for (channel, last) in touched {
+            channel.news.send_replace(News::Changed(last));
+        }
+    }
+
+    /// Serves `view`, reached by an unknown way: every watcher before it has to list again.
+    pub(crate) fn replace(&self, view: View) {
+        let revision = view.revision();
+        *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
+        {
+            let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+            channels.since = revision;
+            for channel in channels.by_resource.values() {
+                *channel.history.write().unwrap_or_else(PoisonError::into_inner) =
+                    History::starting_at(revision);
+                channel.news.send_replace(News::Changed(revision));
+            }
+        }
+        self.revision.send_replace(revision);
+    }
+
+    /// Ends every watch, now and later: the replica is going away.
+    pub(crate) fn close(&self) {
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        channels.closed = true;
+        for channel in channels.by_resource.values() {
+            channel.news.send_replace(News::Closed);
+        }
+    }
+
+    /// The current view once it holds `revision`, waiting for it until `deadline`.
+    pub(crate) async fn view_at_least(
+        &self,
+        revision: Revision,
+        deadline: Instant,
+    ) -> Result<View, StoreError> {
+        let mut reached = self.revision.subscribe();
+        match timeout_at(deadline, reached.wait_for(|now| *now >= revision)).await {
+            Ok(Ok(_)) => Ok(self.view()),
+            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable(format!(
+                "the replica is at revision {}, before {revision}",
+                *self.revision.borrow()
+            ))),
+        }
+    }
+
+    /// Follows `range` from after `from`.
+    pub(crate) fn watch(
+        self: &Arc<Self>,
+        range: &KeyRange,
+        from: Revision,
+    ) -> Result<WatchStream, StoreError> {
+        let channel = self.channel(&range.resource);
+        let oldest = channel.history.read().unwrap_or_else(PoisonError::into_inner).oldest();
+        if from < oldest {
+            return Err(StoreError::Compacted { requested: from, oldest });
+        }
+        let watcher = Watcher {
+            news: channel.news.subscribe(),
+            channel,
+            range: range.clone(),
+            position: from,
+            ended: false,
+            published: Arc::clone(self),
+        };
+        Ok(Box::pin(futures::stream::unfold(watcher, |mut watcher| async move {
+            let item = watcher.next().await?;
+            watcher.ended = item.is_err();
+            Some((item, watcher))
+        })))
+    }
+
+    fn channel(&self, resource: &Arc<str>) -> Arc<Channel> {
+        let channels = self.channels.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = channels.by_resource.get(resource) {
+            return Arc::clone(channel);
+        }
+        drop(channels);
+        let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
+        let (since, closed) = (channels.since, channels.closed);
+        let news = if closed { News::Closed } else { News::Changed(since) };
+        let fresh = || {
+            let history = RwLock::new(History::starting_at(since));
+            Arc::new(Channel { history, news: watch::Sender::new(news) })
+        };
+        Arc::clone(channels.by_resource.entry(Arc::clone(resource)).or_insert_with(fresh))
+    }
+}
+
+/// One reader of a history, at its own position.
+struct Watcher {
+    published: Arc<Published>,
+    channel: Arc<Channel>,
+    news: watch::Receiver<News>,
+    range: KeyRange,
+    position: Revision,
+    ended: bool,
+}
+
+impl Watcher {
+    /// The next batch, waiting for one; `None` after an error.
+    async fn next(&mut self) -> Option<Result<EventBatch, StoreError>> {
+        if self.ended {
+            return None;
+        }
+        let mut progress = Instant::now() + limits::WATCH_PROGRESS;
+        loop {
+            if *self.news.borrow_and_update() == News::Closed {
+                return Some(Err(StoreError::Unavailable("the replica has stopped".to_owned())));
+            }
+            let batch = match self.take() {
+                Ok(batch) => batch,
+                Err(TooOld(_)) => return Some(Err(StoreError::WatchLagged)),
+            };
+            let advanced = batch.revision > self.position;
+            if !batch.events.is_empty() || (advanced && Instant::now() >= progress) {
+                self.position = batch.revision;
+                return Some(Ok(batch));
+            }
+            if timeout_at(progress, self.news.changed()).await.is_err() && !advanced {
+                progress = Instant::now() + limits::WATCH_PROGRESS;
+            }
+        }
+    }
+
+    fn take(&self) -> Result<EventBatch, TooOld> {
+        // Read before the history: every change up to it has been pushed by then.
+        let revision = *self.published.revision.borrow();
+        let history = self.channel.history.read().unwrap_or_else(PoisonError::into_inner);
+        history.after(&self.range, self.position, revision)
+    }
+}

@@ -1,0 +1,80 @@
+//! The replicated state and its deterministic transition.
+//!
+//! Pure: the same transactions in the same order give the same state, answers and changes on
+//! every node. There is no clock, no randomness and no failure other than a refused transaction.
+
+use crate::{
+    Event, Operation, Record, Revision, StoreError, Transaction, limits, requests::RequestMemory,
+    view::View,
+};
+
+/// Everything a log entry can change. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct State {
+    /// The objects.
+    pub(crate) view: View,
+    /// The requests applied lately.
+    pub(crate) requests: RequestMemory,
+}
+
+/// The answer to one transaction: the revision of each operation.
+pub(crate) type Answer = Result<Vec<Revision>, StoreError>;
+
+impl Default for State {
+    fn default() -> Self {
+        Self { view: View::default(), requests: RequestMemory::new(limits::REMEMBERED_REQUESTS) }
+    }
+}
+
+impl State {
+    /// Applies `transaction` whole or not at all and appends what it changed to `changes`.
+    pub(crate) fn apply(&mut self, transaction: &Transaction, changes: &mut Vec<Event>) -> Answer {
+        if let Some(revisions) = self.requests.answer(transaction.id) {
+            return Ok(revisions.to_vec());
+        }
+        transaction.validate()?;
+        self.check(transaction)?;
+        let revisions: Vec<Revision> =
+            transaction.operations.iter().map(|step| self.perform(step, changes)).collect();
+        self.requests.remember(transaction.id, &revisions);
+        Ok(revisions)
+    }
+
+    fn check(&self, transaction: &Transaction) -> Result<(), StoreError> {
+        for (index, operation) in transaction.operations.iter().enumerate() {
+            let key = operation.key();
+            let current = self.view.get(key).map(|record| record.modified);
+            if !operation.when().holds(current) {
+                return Err(StoreError::PreconditionFailed { index, key: key.clone(), current });
+            }
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, operation: &Operation, changes: &mut Vec<Event>) -> Revision {
+        let next = Revision(self.view.revision().0 + 1);
+        match operation {
+            Operation::Put { key, value, .. } => {
+                let created = self.view.get(key).map_or(next, |record| record.created);
+                let record =
+                    Record { key: key.clone(), value: value.clone(), created, modified: next };
+                let previous = self.view.put(record.clone());
+                changes.push(Event::Put { record, previous });
+                next
+            }
+            Operation::Delete { key, .. } => match self.view.remove(key, next) {
+                Some(previous) => {
+                    changes.push(Event::Delete { previous, revision: next });
+                    next
+                }
+                None => self.view.revision(),
+            },
+            Operation::Check { key, .. } => {
+                self.view.get(key).map_or(self.view.revision(), |record| record.modified)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
