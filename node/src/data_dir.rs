@@ -1,0 +1,177 @@
+//! The directory of everything a node keeps, owned by one process at a time.
+
+use std::{
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use skein_net::NodeId;
+
+/// The layout this binary writes. A directory of a higher one is refused.
+const FORMAT: u32 = 1;
+
+const RECORD_FILE: &str = "node.json";
+
+/// What a node knows of itself before it has spoken to anyone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NodeRecord {
+    format: u32,
+    /// The cluster it belongs to.
+    pub(crate) cluster_id: String,
+    /// Its id, derived from the key beside this file.
+    pub(crate) id: NodeId,
+    /// Its name.
+    pub(crate) name: String,
+}
+
+impl NodeRecord {
+    pub(crate) fn new(cluster_id: String, id: NodeId, name: String) -> Self {
+        Self { format: FORMAT, cluster_id, id, name }
+    }
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DataDirError {
+    #[error("cannot use the data directory {path}")]
+    Io {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the data directory {0} is in use by another process: is a node running already?")]
+    InUse(PathBuf),
+    #[error("{path} is damaged; it cannot be read as the record of a node")]
+    Damaged {
+        path: PathBuf,
+        #[source]
+        source: serde_json::Error,
+    },
+    #[error(
+        "the data directory {path} was written in format {found}, this binary knows up to \
+         {FORMAT}: start the newer binary again"
+    )]
+    Newer { path: PathBuf, found: u32 },
+}
+
+/// An opened data directory; the lock is held as long as this lives.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    path: PathBuf,
+    _lock: File,
+}
+
+impl DataDir {
+    /// Opens `path`, making it (mode 0700) where it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
+        let io = |source| DataDirError::Io { path: path.to_owned(), source };
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse(path.to_owned())),
+            Err(TryLockError::Error(source)) => Err(io(source)),
+        }
+    }
+
+    /// The path of a file or directory within.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The node's record, `None` in a new directory.
+    pub(crate) fn record(&self) -> Result<Option<NodeRecord>, DataDirError> {
+        let path = self.join(RECORD_FILE);
+        let bytes = match std::fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(DataDirError::Io { path, source }),
+        };
+        let damaged = |source| DataDirError::Damaged { path: path.clone(), source };
+        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
+        let found = value["format"].as_u64().and_then(|found| u32::try_from(found).ok());
+        if let Some(found) = found.filter(|found| *found > FORMAT) {
+            return Err(DataDirError::Newer { path: self.path.clone(), found });
+        }
+        serde_json::from_value(value).map(Some).map_err(damaged)
+    }
+
+    /// Writes the node's record durably.
+    pub(crate) fn write_record(&self, record: &NodeRecord) -> Result<(), DataDirError> {
+        let io = |source| DataDirError::Io { path: self.path.clone(), source };
+        let bytes =
+            serde_json::to_vec_pretty(record).map_err(|source| io(io::Error::from(source)))?;
+        self.write(RECORD_FILE, &bytes)
+    }
+
+    /// Replaces a file (mode 0600) as a whole, durably.
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
+        let io = |source| DataDirError::Io { path: self.join(name), source };
+        let temporary = self.join(&format!(".{name}.new"));
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .mode(0o600)
+            .open(&temporary)
+            .map_err(io)?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
+        std::fs::rename(&temporary, self.join(name)).map_err(io)?;
+        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(io)
+    }
+
+    /// The content of a file, `None` where there is none.
+    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DataDirError> {
+        match std::fs::read(self.join(name)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(DataDirError::Io { path: self.join(name), source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> NodeRecord {
+        NodeRecord::new("cluster".into(), NodeId(7), "h1".into())
+    }
+
+    #[test]
+    fn a_record_is_read_back_as_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        assert_eq!(data.record().unwrap(), None);
+        data.write_record(&record()).unwrap();
+        assert_eq!(data.record().unwrap(), Some(record()));
+    }
+
+    #[test]
+    fn a_second_process_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let _data = DataDir::open(directory.path()).unwrap();
+        let second = DataDir::open(directory.path());
+        assert!(matches!(second, Err(DataDirError::InUse(_))), "{second:?}");
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_and_a_damaged_record_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        data.write(RECORD_FILE, br#"{"format": 2, "unknown": true}"#).unwrap();
+        assert!(matches!(data.record(), Err(DataDirError::Newer { found: 2, .. })));
+        data.write(RECORD_FILE, b"{\"form").unwrap();
+        let said = data.record().unwrap_err().to_string();
+        assert!(said.contains(RECORD_FILE) && said.contains("damaged"), "{said}");
+    }
+}
