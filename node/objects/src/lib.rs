@@ -1,1 +1,31 @@
 //! The kinds: registry, defaults, validation, selectors, patches, tables. Pure.
+//!
+//! Objects flow as `serde_json::Value`s that were checked through the k8s-openapi types
+//! (see `docs/adr/004-objects-as-json.md`). A kind is one entry of the [`registry`] plus, where
+//! it has rules of its own, a strategy. Nothing here reads a clock, draws a random number or
+//! does IO: what is impure comes in as a [`Stamp`].
+
+mod canonical;
+mod decode;
+mod field;
+mod kind;
+mod kinds;
+mod lifecycle;
+pub mod limits;
+mod names;
+mod registry;
+mod status;
+mod strategy;
+mod token;
+
+pub use canonical::{canonical, revision_chunks, splice_revision};
+pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
+pub use field::{FieldError, FieldErrorKind};
+pub use kind::{Kind, ScalePaths, Scope};
+pub use lifecycle::{
+    DeletePlan, Part, Propagation, Stamp, begin_delete, deletion_complete, prepare_create,
+    prepare_update,
+};
+pub use registry::{Registry, registry};
+pub use status::{Cause, Details, Reason, StatusError};
+pub use token::{JoinToken, JoinTokenSpec, JoinTokenStatus};

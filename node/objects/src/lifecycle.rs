@@ -1,0 +1,175 @@
+//! What happens to every object when it is made, changed and deleted.
+//!
+//! Pure: times, ids and random names come in as a [`Stamp`].
+
+mod delete;
+mod metadata;
+
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use crate::field::{Errors, Field};
+use crate::kind::Kind;
+use crate::status::StatusError;
+
+pub use delete::{DeletePlan, Propagation, begin_delete, deletion_complete};
+
+/// The impure part of a create, made by the caller.
+#[derive(Clone, Debug)]
+pub struct Stamp {
+    /// The time of the request.
+    pub now: Timestamp,
+    /// The object's identity over its whole life.
+    pub uid: uuid::Uuid,
+    /// Five random characters for `generateName`.
+    pub suffix: String,
+}
+
+/// Which part of an object an update may touch; the rest is taken from the old object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Everything but the status.
+    Main,
+    /// The status alone.
+    Status,
+    /// The desired count alone.
+    Scale,
+}
+
+/// A time as Kubernetes writes it: RFC 3339, whole seconds, UTC.
+pub(crate) fn rfc3339(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// Makes a new object ready to be stored: name, stamps, defaults, initial status, validation.
+///
+/// `object` has been through [`crate::decode()`]; `namespace` is the request's, empty for
+/// cluster-scoped kinds.
+///
+/// # Errors
+/// 400 when the object contradicts the request, 422 when it breaks a rule.
+pub fn prepare_create(
+    kind: &Kind,
+    mut object: Value,
+    namespace: &str,
+    stamp: &Stamp,
+) -> Result<Value, StatusError> {
+    metadata::admit_new(kind, &mut object, namespace, stamp)?;
+    if kind.status && !kind.strategy.keeps_status_on_create() {
+        remove(&mut object, "status");
+    }
+    kind.strategy.start(&mut object, stamp);
+    kind.strategy.default(&mut object);
+    prune_nulls(&mut object);
+    let mut errors = Errors::default();
+    let root = Field::root(&object);
+    metadata::validate(kind, &root.get("metadata"), &mut errors);
+    kind.strategy.validate(&root, &mut errors);
+    finish(kind, object, errors)
+}
+
+/// Makes a changed object ready to be stored.
+///
+/// `new` has been through [`crate::decode()`] or [`crate::check`]; a `resourceVersion` in it is
+/// the caller's precondition and does not matter here.
+///
+/// # Errors
+/// 400 when the names differ, 409 when the uid differs, 422 when a rule is broken.
+pub fn prepare_update(
+    kind: &Kind,
+    new: Value,
+    old: &Value,
+    part: Part,
+    now: Timestamp,
+) -> Result<Value, StatusError> {
+    metadata::admit_changed(kind, &new, old)?;
+    let mut object = match part {
+        Part::Main => main_part(kind, new, old),
+        Part::Status => status_part(new, old),
+        Part::Scale => scale_part(kind, &new, old)?,
+    };
+    if part != Part::Status {
+        kind.strategy.default(&mut object);
+        prune_nulls(&mut object);
+        if kind.generation && object.get("spec") != old.get("spec") {
+            let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
+            object["metadata"]["generation"] = json!(generation);
+        }
+    }
+    kind.strategy.observe(&mut object, old, part, now);
+    let mut errors = Errors::default();
+    let (root, before) = (Field::root(&object), Field::root(old));
+    metadata::validate(kind, &root.get("metadata"), &mut errors);
+    metadata::validate_update(&root.get("metadata"), &before.get("metadata"), &mut errors);
+    if part != Part::Status {
+        kind.strategy.validate(&root, &mut errors);
+        kind.strategy.validate_update(&root, &before, &mut errors);
+    }
+    finish(kind, object, errors)
+}
+
+fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {
+    metadata::carry_over(&mut new, old);
+    if kind.status {
+        match old.get("status") {
+            Some(status) => new["status"] = status.clone(),
+            None => remove(&mut new, "status"),
+        }
+    }
+    kind.strategy.carry_over(&mut new, old);
+    new
+}
+
+fn status_part(mut new: Value, old: &Value) -> Value {
+    let mut object = old.clone();
+    match new.get_mut("status").map(Value::take) {
+        Some(status) if !status.is_null() => object["status"] = status,
+        _ => remove(&mut object, "status"),
+    }
+    object
+}
+
+fn scale_part(kind: &Kind, new: &Value, old: &Value) -> Result<Value, StatusError> {
+    let Some(paths) = kind.scale else {
+        return Err(StatusError::no_resource());
+    };
+    let mut object = old.clone();
+    if let (Some(replicas), Some(slot)) =
+        (new.pointer(paths.spec_replicas), object.pointer_mut(paths.spec_replicas))
+    {
+        *slot = replicas.clone();
+    }
+    Ok(object)
+}
+
+fn finish(kind: &Kind, object: Value, errors: Errors) -> Result<Value, StatusError> {
+    let errors = errors.into_vec();
+    if errors.is_empty() {
+        return Ok(object);
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    Err(StatusError::invalid(kind, name, errors))
+}
+
+pub(crate) fn remove(object: &mut Value, member: &str) {
+    if let Some(map) = object.as_object_mut() {
+        map.remove(member);
+    }
+}
+
+/// Drops members that are null, which indexing by a missing name leaves behind.
+fn prune_nulls(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.retain(|_, member| !member.is_null());
+            map.values_mut().for_each(prune_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(prune_nulls),
+        _ => {}
+    }
+}
+
+/// The metadata as a map; objects from a decode always have one.
+fn metadata_mut(object: &mut Value) -> Option<&mut Map<String, Value>> {
+    object.get_mut("metadata").and_then(Value::as_object_mut)
+}

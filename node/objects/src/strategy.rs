@@ -1,0 +1,74 @@
+//! What one kind does differently from the others.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::field::{Errors, Field};
+use crate::lifecycle::{Part, Stamp};
+
+/// How the name of an object may look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameRule {
+    /// Lower case letters, digits and `-`, at most 63: RFC 1123 labels.
+    Label,
+    /// Labels joined by dots, at most 253: RFC 1123 subdomains.
+    Subdomain,
+}
+
+/// How long the end of an object may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is removed at once (finalizers aside).
+    AtOnce,
+    /// Somebody must end it first; up to so many seconds.
+    Graceful(u64),
+}
+
+/// The rules of one kind. Every method has a neutral default.
+pub(crate) trait Strategy: Sync {
+    /// How names may look.
+    fn name_rule(&self) -> NameRule {
+        NameRule::Subdomain
+    }
+
+    /// Whether a create may carry a status, as a node's own registration does.
+    fn keeps_status_on_create(&self) -> bool {
+        false
+    }
+
+    /// Fills what the user left out; runs on create and on update, before validation.
+    fn default(&self, _object: &mut Value) {}
+
+    /// Fills what only a new object gets, such as an initial status.
+    fn start(&self, _object: &mut Value, _stamp: &Stamp) {}
+
+    /// Takes over from the old object what an update of the main part may not change.
+    fn carry_over(&self, _new: &mut Value, _old: &Value) {}
+
+    /// Takes note of a change that is otherwise ready, such as a derived status field.
+    fn observe(&self, _object: &mut Value, _old: &Value, _part: Part, _now: Timestamp) {}
+
+    /// Checks an object by itself.
+    fn validate(&self, _object: &Field<'_>, _errors: &mut Errors) {}
+
+    /// Checks a change.
+    fn validate_update(&self, _new: &Field<'_>, _old: &Field<'_>, _errors: &mut Errors) {}
+
+    /// How the object ends when somebody deletes it.
+    fn ending(&self, _object: &Value, _grace_seconds: Option<u64>) -> Ending {
+        Ending::AtOnce
+    }
+
+    /// What else changes when an object begins to end but stays for now.
+    fn terminate(&self, _object: &mut Value) {}
+
+    /// Whether something other than `metadata.finalizers` still holds a deleted object.
+    fn is_held(&self, _object: &Value) -> bool {
+        false
+    }
+}
+
+/// A kind without rules of its own.
+pub(crate) struct Plain;
+
+impl Strategy for Plain {}
