@@ -1,0 +1,48 @@
+//! `skein status`: members, voters and leader.
+
+use anyhow::Context;
+use clap::Args;
+use jiff::Timestamp;
+
+use super::Session;
+use crate::render::status::{ClusterStatus, render};
+use crate::render::{self, Output};
+
+/// Where the answering node describes the cluster.
+pub(crate) const PATH: &str = "/skein/v1/status";
+
+/// How to print.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  skein status
+  skein status -o json | jq -r .leader        the leader's name
+  skein status --server h3                    as h3 sees it")]
+pub(crate) struct StatusArgs {
+    /// Print the whole answer as JSON or YAML, or the members' names
+    #[arg(short, long, value_enum)]
+    output: Option<Output>,
+}
+
+pub(crate) async fn run(session: &Session<'_>, args: &StatusArgs) -> anyhow::Result<()> {
+    let connection = session.connect().await?;
+    let answer = connection.get(PATH).await?;
+    let text = match args.output {
+        Some(Output::Json) => render::json(&answer),
+        Some(Output::Yaml) => render::yaml(&answer),
+        other => {
+            let status: ClusterStatus = serde_json::from_value(answer)
+                .context("the status cannot be understood; is the node newer than this skein?")?;
+            match other {
+                Some(Output::Name) => {
+                    status.members.iter().map(|member| format!("{}\n", member.name)).collect()
+                }
+                _ => {
+                    render(&status, &connection.context, Timestamp::now(), session.terminal.palette)
+                }
+            }
+        }
+    };
+    session.terminal.print(&text)?;
+    Ok(())
+}
