@@ -1,1 +1,27 @@
-//! The one validated path to the store for objects of the registered kinds, and informers over it.
+//! The one validated path to the store.
+//!
+//! Users of the API, controllers, the scheduler and agents all read and write objects through
+//! [`Storage`]: it applies the rules of `skein-objects` (defaults, validation, what an update may
+//! touch, how an object ends), turns them into transactions with preconditions and gives back
+//! objects and `Status` errors. [`Client`] is its typed face, [`Informer`] a typed local cache that
+//! follows the store, [`EventRecorder`] the way to tell people what happened.
+
+mod client;
+mod delete;
+mod error;
+mod informer;
+mod limits;
+mod namespaces;
+mod object;
+mod recorder;
+mod storage;
+mod write;
+
+pub use client::Client;
+pub use delete::{DeleteOptions, Deleted, Preconditions};
+pub use error::{read_error, write_error};
+pub use informer::{Change, Changes, Filter, Informer};
+pub use object::{Object, ObjectList};
+pub use recorder::{EventRecorder, EventType, reference_to};
+pub use storage::{Storage, WatchEvents};
+pub use write::WriteOptions;

@@ -1,0 +1,69 @@
+//! Objects as read from the store.
+
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use skein_consensus::{Record, Revision};
+use skein_objects::{Kind, StatusError, splice_revision};
+
+/// One object: its kind and its record. Cheap to clone.
+#[derive(Clone)]
+pub struct Object {
+    /// Its kind.
+    pub kind: &'static Kind,
+    /// Its bytes and revisions. [`Revision`] zero marks the result of a dry run that would make it.
+    pub record: Record,
+}
+
+impl Object {
+    /// The revision that wrote it: its `resourceVersion`.
+    pub fn revision(&self) -> Revision {
+        self.record.modified
+    }
+
+    /// Its JSON with `metadata.resourceVersion`, without decoding it.
+    pub fn bytes(&self) -> Bytes {
+        match self.record.modified {
+            Revision(0) => self.record.value.clone(),
+            Revision(revision) => splice_revision(&self.record.value, revision),
+        }
+    }
+
+    /// Its JSON as a tree, with `metadata.resourceVersion`.
+    pub fn value(&self) -> Result<Value, StatusError> {
+        self.decode()
+    }
+
+    /// The object as a type, with `metadata.resourceVersion`.
+    pub fn decode<T: DeserializeOwned>(&self) -> Result<T, StatusError> {
+        serde_json::from_slice(&self.bytes()).map_err(|error| unreadable(&self.record, &error))
+    }
+}
+
+/// What the store holds without its `resourceVersion`, as a tree.
+pub(crate) fn stored_value(record: &Record) -> Result<Value, StatusError> {
+    serde_json::from_slice(&record.value).map_err(|error| unreadable(record, &error))
+}
+
+fn unreadable(record: &Record, error: &serde_json::Error) -> StatusError {
+    StatusError::internal(format!("stored object {} cannot be read: {error}", record.key))
+}
+
+/// A consistent view of objects of one kind.
+pub struct ObjectList {
+    /// Their kind.
+    pub kind: &'static Kind,
+    /// In order of namespace and name.
+    pub records: Vec<Record>,
+    /// The revision of the store they were read at; a watch from here misses nothing.
+    pub revision: Revision,
+    /// How many further objects there are beyond the limit asked for.
+    pub remaining: usize,
+}
+
+impl ObjectList {
+    /// The records as objects.
+    pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
+        self.records.iter().map(|record| Object { kind: self.kind, record: record.clone() })
+    }
+}

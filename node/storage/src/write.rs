@@ -1,0 +1,395 @@
+//! Writing: create, update, modify and bind, and the loop they share.
+
+use jiff::Timestamp;
+use rand::Rng;
+use serde_json::{Value, json};
+use skein_consensus::{
+    Consistency, Key, Operation, Precondition, Record, Revision, StoreError, Transaction,
+};
+use skein_objects::{
+    Kind, Part, Reason, Scope, Stamp, StatusError, canonical, deletion_complete, prepare_create, prepare_update, registry,
+};
+
+use crate::{
+    Object, Storage,
+    error::write_error,
+    limits::{GENERATED_NAME_ATTEMPTS, UNANSWERED_ATTEMPTS, WRITE_ATTEMPTS},
+    object::stored_value,
+    storage::key_of,
+};
+
+/// The alphabet of generated name suffixes: no vowels, so no words.
+const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Letters of a generated name suffix.
+const SUFFIX_LENGTH: usize = 5;
+
+/// How to write.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WriteOptions {
+    /// Do everything but write.
+    pub dry_run: bool,
+}
+
+/// What a read-modify-write decided about the record it saw.
+pub(crate) enum Decision {
+    /// Leave it as it is.
+    Keep,
+    /// Write these contents.
+    Put(Value),
+    /// Remove it.
+    Remove,
+}
+
+/// What became of the object.
+pub(crate) enum Outcome {
+    /// It is there, perhaps changed.
+    Stands(Object),
+    /// It is gone; this is how it last was.
+    Removed(Object),
+}
+
+impl Outcome {
+    pub(crate) fn into_object(self) -> Object {
+        match self {
+            Self::Stands(object) | Self::Removed(object) => object,
+        }
+    }
+}
+
+/// How a transaction ended that was not refused for another reason.
+enum Attempt {
+    Applied(Vec<Revision>),
+    /// The precondition of the operation at this index did not hold.
+    Refused(usize),
+}
+
+impl Storage {
+    /// Makes an object. Its namespace must exist and not be terminating, in the same transaction.
+    ///
+    /// # Errors
+    /// `Invalid`, `AlreadyExists`, `NotFound` or `Forbidden` for the namespace; `Timeout` where the
+    /// outcome is unknown.
+    pub async fn create(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Object, StatusError> {
+        let generated = is_generated(&object);
+        for _ in 1..GENERATED_NAME_ATTEMPTS {
+            match self.create_once(kind, namespace, object.clone(), options).await {
+                Err(error) if generated && error.reason == Reason::AlreadyExists => {}
+                result => return result,
+            }
+        }
+        self.create_once(kind, namespace, object, options).await
+    }
+
+    async fn create_once(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Object, StatusError> {
+        let prepared = prepare_create(kind, object, namespace, &fresh_stamp())?;
+        let name = prepared.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let key = key_of(kind, namespace, name);
+        let value = canonical(&prepared);
+        let put =
+            Operation::Put { key: key.clone(), value: value.clone(), when: Precondition::Absent };
+        for _ in 0..WRITE_ATTEMPTS {
+            let mut operations = vec![put.clone()];
+            if kind.scope == Scope::Namespaced {
+                operations.push(self.namespace_check(kind, namespace, name).await?);
+            }
+            if options.dry_run {
+                if self.read(&key, Consistency::Linearizable).await?.is_some() {
+                    return Err(StatusError::already_exists(kind, name));
+                }
+                return Ok(object_of(kind, key, value, Revision(0), Revision(0)));
+            }
+            match self.attempt(operations).await? {
+                Attempt::Applied(revisions) => {
+                    let revision = first(&revisions);
+                    return Ok(object_of(kind, key, value, revision, revision));
+                }
+                Attempt::Refused(0) => return Err(StatusError::already_exists(kind, name)),
+                Attempt::Refused(_) => self.namespaces.forget(namespace),
+            }
+        }
+        Err(StatusError::conflict(kind, name, "its namespace keeps changing"))
+    }
+
+    /// Replaces one part of an object. A `resourceVersion` in `object` must be the current one.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict`, `Invalid`; `Timeout` where the outcome is unknown.
+    pub async fn update(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        part: Part,
+        object: Value,
+        options: &WriteOptions,
+    ) -> Result<Object, StatusError> {
+        let expected = expected_revision(&object)?;
+        let key = key_of(kind, namespace, name);
+        let outcome = self
+            .rewrite(kind, key, options, |record| {
+                if expected.is_some_and(|expected| expected != record.modified) {
+                    return Err(StatusError::modified(kind, name));
+                }
+                decide_update(kind, object.clone(), record, part)
+            })
+            .await?;
+        Ok(outcome.into_object())
+    }
+
+    /// Reads an object, lets `change` edit it and writes it back, again on conflict a bounded
+    /// number of times. A change of nothing writes nothing. A `resourceVersion` that `change` puts
+    /// in place of the one it was given must be the current one.
+    ///
+    /// # Errors
+    /// What `change` returns; `NotFound`, `Conflict`, `Invalid`; `Timeout` where the outcome is
+    /// unknown.
+    pub async fn modify(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+        part: Part,
+        options: &WriteOptions,
+        mut change: impl FnMut(Value) -> Result<Value, StatusError> + Send,
+    ) -> Result<Object, StatusError> {
+        let key = key_of(kind, namespace, name);
+        let outcome = self
+            .rewrite(kind, key, options, |record| {
+                let object = Object { kind, record: record.clone() };
+                let changed = change(object.value()?)?;
+                if expected_revision(&changed)?.is_some_and(|expected| expected != record.modified)
+                {
+                    return Err(StatusError::modified(kind, name));
+                }
+                decide_update(kind, changed, record, part)
+            })
+            .await?;
+        Ok(outcome.into_object())
+    }
+
+    /// Assigns a pod to a node, once: the binding subresource.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` where the pod has a node, is being deleted or is not the one with
+    /// this uid.
+    pub async fn bind(
+        &self,
+        namespace: &str,
+        pod: &str,
+        node: &str,
+        uid: Option<&str>,
+    ) -> Result<(), StatusError> {
+        let kind = registry().of::<k8s_openapi::api::core::v1::Pod>();
+        let now = Timestamp::now();
+        self.rewrite(kind, key_of(kind, namespace, pod), &WriteOptions::default(), |record| {
+            let bound = bound(kind, pod, stored_value(record)?, node, uid, now)?;
+            Ok(Decision::Put(bound))
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Decides about the current record and carries the decision out if the record is still that
+    /// one, else starts again. The first look may be at stale data: a decision that writes is
+    /// guarded by its precondition, one that does not is made again on fresh data.
+    pub(crate) async fn rewrite(
+        &self,
+        kind: &'static Kind,
+        key: Key,
+        options: &WriteOptions,
+        mut decide: impl FnMut(&Record) -> Result<Decision, StatusError> + Send,
+    ) -> Result<Outcome, StatusError> {
+        let mut consistency = Consistency::Any;
+        for _ in 0..WRITE_ATTEMPTS {
+            let fresh = consistency == Consistency::Linearizable;
+            let Some(record) = self.read(&key, consistency).await? else {
+                if fresh {
+                    return Err(StatusError::not_found(kind, &key.name));
+                }
+                consistency = Consistency::Linearizable;
+                continue;
+            };
+            match decide(&record) {
+                Err(_) | Ok(Decision::Keep) if !fresh => {}
+                Err(error) => return Err(error),
+                Ok(Decision::Keep) => return Ok(Outcome::Stands(Object { kind, record })),
+                Ok(decision) => {
+                    if let Some(outcome) = self.carry_out(kind, record, decision, options).await? {
+                        return Ok(outcome);
+                    }
+                }
+            }
+            consistency = Consistency::Linearizable;
+        }
+        Err(StatusError::modified(kind, &key.name))
+    }
+
+    /// `None` where the record has changed in the meantime.
+    async fn carry_out(
+        &self,
+        kind: &'static Kind,
+        record: Record,
+        decision: Decision,
+        options: &WriteOptions,
+    ) -> Result<Option<Outcome>, StatusError> {
+        let key = record.key.clone();
+        let when = Precondition::Unchanged(record.modified);
+        let (operation, value) = match decision {
+            Decision::Keep => return Ok(Some(Outcome::Stands(Object { kind, record }))),
+            Decision::Remove => (Operation::Delete { key: key.clone(), when }, None),
+            Decision::Put(value) => {
+                let value = canonical(&value);
+                let put = Operation::Put { key: key.clone(), value: value.clone(), when };
+                (put, Some(value))
+            }
+        };
+        let modified = if options.dry_run {
+            record.modified
+        } else {
+            match self.attempt(vec![operation]).await? {
+                Attempt::Applied(revisions) => first(&revisions),
+                Attempt::Refused(_) => return Ok(None),
+            }
+        };
+        Ok(Some(match value {
+            Some(value) => {
+                Outcome::Stands(object_of(kind, key, value, record.created, modified))
+            }
+            None => Outcome::Removed(Object { kind, record: Record { modified, ..record } }),
+        }))
+    }
+
+    /// Sends a transaction, again under the same request id while it stays unanswered.
+    async fn attempt(&self, operations: Vec<Operation>) -> Result<Attempt, StatusError> {
+        let transaction = Transaction::new(operations);
+        let mut result = self.store.write(transaction.clone()).await;
+        for _ in 1..UNANSWERED_ATTEMPTS {
+            if !matches!(result, Err(StoreError::Unavailable(_))) {
+                break;
+            }
+            result = self.store.write(transaction.clone()).await;
+        }
+        match result {
+            Ok(revisions) => Ok(Attempt::Applied(revisions)),
+            Err(StoreError::PreconditionFailed { index, .. }) => Ok(Attempt::Refused(index)),
+            Err(error) => Err(write_error(error)),
+        }
+    }
+}
+
+fn decide_update(
+    kind: &Kind,
+    new: Value,
+    record: &Record,
+    part: Part,
+) -> Result<Decision, StatusError> {
+    let old = stored_value(record)?;
+    let updated = prepare_update(kind, new, &old, part, Timestamp::now())?;
+    Ok(if deletion_complete(kind, &updated) {
+        Decision::Remove
+    } else if canonical(&updated) == record.value {
+        Decision::Keep
+    } else {
+        Decision::Put(updated)
+    })
+}
+
+fn bound(
+    kind: &Kind,
+    name: &str,
+    mut pod: Value,
+    node: &str,
+    uid: Option<&str>,
+    now: Timestamp,
+) -> Result<Value, StatusError> {
+    if uid.is_some_and(|uid| pod["metadata"]["uid"] != uid) {
+        return Err(StatusError::conflict(kind, name, "the uid in the binding is of another pod"));
+    }
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        let why = format!("pod {name} is being deleted, cannot be assigned to a host");
+        return Err(StatusError::conflict(kind, name, why));
+    }
+    if let Some(assigned) = pod["spec"]["nodeName"].as_str().filter(|node| !node.is_empty()) {
+        let why = format!("pod {name} is already assigned to node \"{assigned}\"");
+        return Err(StatusError::conflict(kind, name, why));
+    }
+    pod["spec"]["nodeName"] = json!(node);
+    set_scheduled(&mut pod["status"], now);
+    Ok(pod)
+}
+
+fn set_scheduled(status: &mut Value, now: Timestamp) {
+    let now = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let scheduled = json!({
+        "type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": now,
+    });
+    if !status["conditions"].is_array() {
+        status["conditions"] = json!([]);
+    }
+    let Some(conditions) = status["conditions"].as_array_mut() else { return };
+    match conditions.iter_mut().find(|condition| condition["type"] == "PodScheduled") {
+        Some(condition) => *condition = scheduled,
+        None => conditions.push(scheduled),
+    }
+}
+
+/// The `resourceVersion` a writer insists on, none if it is absent, empty or `0`.
+fn expected_revision(object: &Value) -> Result<Option<Revision>, StatusError> {
+    match object.pointer("/metadata/resourceVersion") {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(version)) if version.is_empty() || version == "0" => Ok(None),
+        Some(Value::String(version)) => parse_revision(version).map(Some),
+        Some(other) => Err(invalid_revision(&other.to_string())),
+    }
+}
+
+/// A `resourceVersion` as the revision it is.
+pub(crate) fn parse_revision(version: &str) -> Result<Revision, StatusError> {
+    version.parse().map(Revision).map_err(|_| invalid_revision(version))
+}
+
+fn invalid_revision(version: &str) -> StatusError {
+    StatusError::bad_request(format!("metadata.resourceVersion: Invalid value: {version}"))
+}
+
+fn is_generated(object: &Value) -> bool {
+    let text = |field| object["metadata"][field].as_str().unwrap_or_default();
+    text("name").is_empty() && !text("generateName").is_empty()
+}
+
+fn fresh_stamp() -> Stamp {
+    let mut rng = rand::rng();
+    let letter = |_| char::from(SUFFIX_ALPHABET[rng.random_range(0..SUFFIX_ALPHABET.len())]);
+    Stamp {
+        now: Timestamp::now(),
+        uid: uuid::Uuid::new_v4(),
+        suffix: (0..SUFFIX_LENGTH).map(letter).collect(),
+    }
+}
+
+fn object_of(
+    kind: &'static Kind,
+    key: Key,
+    value: bytes::Bytes,
+    created: Revision,
+    modified: Revision,
+) -> Object {
+    Object { kind, record: Record { key, value, created, modified } }
+}
+
+/// The revision of the first operation; a store that applied it has one.
+fn first(revisions: &[Revision]) -> Revision {
+    revisions.first().copied().unwrap_or_default()
+}
