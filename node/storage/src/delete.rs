@@ -96,8 +96,9 @@ fn check(
     if let Some(uid) = &preconditions.uid {
         let actual = old["metadata"]["uid"].as_str().unwrap_or_default();
         if uid != actual {
-            let why =
-                format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {actual}");
+            let why = format!(
+                "Precondition failed: UID in precondition: {uid}, UID in object meta: {actual}"
+            );
             return Err(StatusError::conflict(kind, name, why));
         }
     }

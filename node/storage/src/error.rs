@@ -15,9 +15,9 @@ pub fn read_error(error: StoreError) -> StatusError {
         }
         StoreError::WatchLagged => StatusError::expired("the watch fell behind: list again"),
         StoreError::Unavailable(_) | StoreError::Overloaded => unavailable(&error),
-        StoreError::PreconditionFailed { .. }
-        | StoreError::Invalid(_)
-        | StoreError::Storage(_) => StatusError::internal(error.to_string()),
+        StoreError::PreconditionFailed { .. } | StoreError::Invalid(_) | StoreError::Storage(_) => {
+            StatusError::internal(error.to_string())
+        }
     }
 }
 

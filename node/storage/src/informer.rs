@@ -168,7 +168,9 @@ where
     /// The object, unless it is filtered out or unreadable.
     fn decode(&self, object: &Object) -> Option<T> {
         match object.decode::<T>() {
-            Ok(decoded) => self.filter.as_ref().is_none_or(|keep| keep(&decoded)).then_some(decoded),
+            Ok(decoded) => {
+                self.filter.as_ref().is_none_or(|keep| keep(&decoded)).then_some(decoded)
+            }
             Err(error) => {
                 tracing::error!(%error, "informer leaves out an object");
                 None

@@ -15,6 +15,8 @@ mod namespaces;
 mod object;
 mod recorder;
 mod storage;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use client::Client;

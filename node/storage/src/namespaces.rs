@@ -11,12 +11,7 @@ use serde_json::Value;
 use skein_consensus::{Consistency, Key, Operation, Precondition, Revision};
 use skein_objects::{Kind, StatusError, registry};
 
-use crate::{
-    Storage,
-    limits::REMEMBERED_NAMESPACES,
-    object::stored_value,
-    storage::key_of,
-};
+use crate::{Storage, limits::REMEMBERED_NAMESPACES, object::stored_value, storage::key_of};
 
 /// Namespaces last seen active, with their revisions.
 #[derive(Default)]

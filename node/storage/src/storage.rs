@@ -8,9 +8,7 @@ use skein_consensus::{
 };
 use skein_objects::{Kind, Scope, StatusError};
 
-use crate::{
-    Client, Object, ObjectList, error::read_error, namespaces::Namespaces,
-};
+use crate::{Client, Object, ObjectList, error::read_error, namespaces::Namespaces};
 
 /// Changes of a kind in order; an error is the last item.
 pub type WatchEvents = BoxStream<'static, Result<EventBatch, StatusError>>;

@@ -7,7 +7,8 @@ use skein_consensus::{
     Consistency, Key, Operation, Precondition, Record, Revision, StoreError, Transaction,
 };
 use skein_objects::{
-    Kind, Part, Reason, Scope, Stamp, StatusError, canonical, deletion_complete, prepare_create, prepare_update, registry,
+    Kind, Part, Reason, Scope, Stamp, StatusError, canonical, deletion_complete, prepare_create,
+    prepare_update, registry,
 };
 
 use crate::{
@@ -264,9 +265,7 @@ impl Storage {
             }
         };
         Ok(Some(match value {
-            Some(value) => {
-                Outcome::Stands(object_of(kind, key, value, record.created, modified))
-            }
+            Some(value) => Outcome::Stands(object_of(kind, key, value, record.created, modified)),
             None => Outcome::Removed(Object { kind, record: Record { modified, ..record } }),
         }))
     }

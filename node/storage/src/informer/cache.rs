@@ -33,7 +33,10 @@ impl<T> Cache<T> {
     }
 
     pub(super) fn list_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
-        self.read().get(namespace).map(|names| names.values().cloned().collect()).unwrap_or_default()
+        self.read()
+            .get(namespace)
+            .map(|names| names.values().cloned().collect())
+            .unwrap_or_default()
     }
 
     pub(super) fn changes(&self) -> Changes {
