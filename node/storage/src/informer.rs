@@ -29,11 +29,16 @@ pub type Filter<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
 pub struct Informer<T> {
     cache: Arc<Cache<T>>,
     synced: watch::Receiver<bool>,
+    seen: watch::Receiver<Revision>,
 }
 
 impl<T> Clone for Informer<T> {
     fn clone(&self) -> Self {
-        Self { cache: self.cache.clone(), synced: self.synced.clone() }
+        Self {
+            cache: self.cache.clone(),
+            synced: self.synced.clone(),
+            seen: self.seen.clone(),
+        }
     }
 }
 
@@ -50,12 +55,14 @@ where
     ) -> Self {
         let cache = Arc::new(Cache::new());
         let (synced_sender, synced) = watch::channel(false);
+        let (seen_sender, seen) = watch::channel(Revision(0));
         let follower = Follower {
             storage: storage.clone(),
             kind: registry().of::<T>(),
             filter,
             cache: cache.clone(),
             synced: synced_sender,
+            seen: seen_sender,
         };
         tasks.spawn(async move {
             tokio::select! {
@@ -63,7 +70,7 @@ where
                 () = follower.run() => {}
             }
         });
-        Self { cache, synced }
+        Self { cache, synced, seen }
     }
 }
 
@@ -77,6 +84,12 @@ impl<T> Informer<T> {
     /// Whether the first listing has arrived.
     pub fn is_synced(&self) -> bool {
         *self.synced.borrow()
+    }
+
+    /// Waits until the copy shows everything up to `revision`, such as a write of one's own. False
+    /// when the informer was cancelled before.
+    pub async fn caught_up(&self, revision: Revision) -> bool {
+        self.seen.clone().wait_for(|seen| *seen >= revision).await.is_ok()
     }
 
     /// One object; `namespace` is empty for cluster-scoped kinds.
@@ -107,6 +120,7 @@ struct Follower<T> {
     filter: Option<Filter<T>>,
     cache: Arc<Cache<T>>,
     synced: watch::Sender<bool>,
+    seen: watch::Sender<Revision>,
 }
 
 impl<T> Follower<T>
@@ -137,6 +151,7 @@ where
         let objects = list.objects().filter_map(|object| self.decode(&object)).collect();
         self.cache.replace(objects);
         *seen = list.revision;
+        self.seen.send_replace(*seen);
         self.synced.send_replace(true);
         let mut changes = self.storage.watch(self.kind, None, list.revision).await?;
         while let Some(batch) = changes.next().await {
@@ -145,6 +160,7 @@ where
                 self.apply(event);
             }
             *seen = (*seen).max(batch.revision);
+            self.seen.send_replace(*seen);
         }
         Ok(())
     }

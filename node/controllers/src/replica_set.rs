@@ -1,0 +1,4 @@
+//! Replica sets: keeping a number of equal pods.
+
+mod plan;
+mod rank;
