@@ -4,13 +4,21 @@
 //! alive. It knows nothing of pods, of Raft entries or of anything else that travels in the bytes.
 
 pub mod codec;
+mod durable;
 mod handlers;
 mod id;
+mod identity;
 pub mod limits;
 mod memory;
+mod tls;
 mod transport;
 
 pub use codec::CodecError;
-pub use id::NodeId;
+pub use id::{NodeId, ParseNodeIdError};
+pub use identity::{
+    CertificateError, CertificateInfo, CertificateRequest, ClusterCa, Identity, IdentityError,
+    IssueError, JoinToken, KeyError, NODE_NAME_PREFIX, NODES_ORGANIZATION, NodeKey, NodeSubject,
+    ParseTokenError, RequestError, UserCertificate, secret_hash, secret_matches,
+};
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use transport::{BoxedStream, Duplex, Handler, Protocol, RpcError, Transport};

@@ -16,3 +16,16 @@ pub(crate) const MEMORY_STREAM_BUFFER_BYTES: usize = 64 * 1024;
 
 /// Longest time an in-memory request stays with a peer that never answers, whatever its deadline.
 pub(crate) const MEMORY_REQUEST_MAX: Duration = Duration::from_secs(600);
+
+/// Longest name of a node, as Kubernetes allows.
+pub const MAX_NAME_BYTES: usize = 253;
+
+/// How long a cluster's authority is valid.
+pub const CA_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// How long a node's certificate is valid unless configured otherwise: a node off for less keeps
+/// its place without being let in anew, a stolen key is of use no longer.
+pub const NODE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// How far the clocks of two hosts may differ before a new certificate is not valid yet.
+pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
