@@ -1,0 +1,57 @@
+//! Patches: JSON (RFC 6902), merge (RFC 7386) and Kubernetes' strategic merge.
+//!
+//! Each takes the old object and gives the new one, unchecked: the outcome goes through
+//! [`crate::check`] like any other object.
+
+mod merge_keys;
+mod strategic;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use crate::limits;
+use crate::status::{Reason, StatusError};
+
+pub(crate) use merge_keys::{MergeRule, merge_rule};
+pub use strategic::strategic_merge_patch;
+
+/// Applies a JSON patch.
+///
+/// # Errors
+/// 400 when it is no list of operations, 413 when it has too many, 422 when one does not apply.
+pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
+    let operations: json_patch::Patch = serde_json::from_value(patch.clone())
+        .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
+    if operations.0.len() > limits::PATCH_OPERATIONS {
+        return Err(StatusError::new(
+            Reason::RequestEntityTooLarge,
+            format!(
+                "The allowed maximum operations in a JSON patch is {}, got {}",
+                limits::PATCH_OPERATIONS,
+                operations.0.len()
+            ),
+        ));
+    }
+    let mut patched = object.clone();
+    json_patch::patch(&mut patched, &operations.0).map_err(|error| {
+        StatusError::new(
+            Reason::Invalid,
+            format!("the server rejected our request due to an error in our request: {error}"),
+        )
+    })?;
+    Ok(patched)
+}
+
+/// Applies a JSON merge patch.
+///
+/// # Errors
+/// 400 when it is not a map.
+pub fn merge_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
+    if !patch.is_object() {
+        return Err(StatusError::bad_request("error decoding patch: a merge patch is a map"));
+    }
+    let mut patched = object.clone();
+    json_patch::merge(&mut patched, patch);
+    Ok(patched)
+}

@@ -1,0 +1,175 @@
+//! Patches do what Kubernetes documents, and never more.
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kind::Kind;
+use crate::registry;
+
+fn deployment() -> &'static Kind {
+    registry().by_resource("apps", "v1", "deployments").unwrap()
+}
+
+fn pod() -> &'static Kind {
+    registry().by_resource("", "v1", "pods").unwrap()
+}
+
+fn strategic(object: Value, patch: Value) -> Value {
+    strategic_merge_patch(pod(), &object, &patch).unwrap()
+}
+
+#[test]
+fn containers_merge_by_name() {
+    let object = json!({"spec": {"containers": [
+        {"name": "a", "image": "one"}, {"name": "b", "image": "two"}]}});
+    let patch = json!({"spec": {"containers": [{"name": "b", "image": "three"}, {"name": "c"}]}});
+    assert_eq!(
+        strategic(object, patch),
+        json!({"spec": {"containers": [
+            {"name": "a", "image": "one"}, {"name": "b", "image": "three"}, {"name": "c"}]}})
+    );
+}
+
+#[test]
+fn a_template_inside_a_deployment_merges_like_a_pod() {
+    let object = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "a", "env": [{"name": "X", "value": "1"}], "args": ["old"]}]}}}});
+    let patch = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "a", "env": [{"name": "Y", "value": "2"}], "args": ["new"]}]}}}});
+    let patched = strategic_merge_patch(deployment(), &object, &patch).unwrap();
+    let container = &patched["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["env"], json!([{"name": "X", "value": "1"}, {"name": "Y", "value": "2"}]));
+    assert_eq!(container["args"], json!(["new"]));
+}
+
+#[test]
+fn delete_and_replace_directives_are_carried_out() {
+    let object = json!({"spec": {"containers": [{"name": "a"}, {"name": "b"}],
+        "nodeSelector": {"x": "1"}}});
+    let patch = json!({"spec": {"containers": [{"name": "a", "$patch": "delete"}],
+        "nodeSelector": {"$patch": "replace", "y": "2"}}});
+    assert_eq!(
+        strategic(object.clone(), patch),
+        json!({"spec": {"containers": [{"name": "b"}], "nodeSelector": {"y": "2"}}})
+    );
+    let replace = json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "z"}]}});
+    assert_eq!(strategic(object, replace)["spec"]["containers"], json!([{"name": "z"}]));
+}
+
+#[test]
+fn retain_keys_drops_the_other_members_of_a_union() {
+    let object =
+        json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1}}}});
+    let patch = json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}});
+    let patched = strategic_merge_patch(deployment(), &object, &patch).unwrap();
+    assert_eq!(patched, json!({"spec": {"strategy": {"type": "Recreate"}}}));
+}
+
+#[test]
+fn element_order_is_kept_with_strangers_in_their_place() {
+    let object =
+        json!({"spec": {"containers": [{"name": "a"}, {"name": "server"}, {"name": "b"}]}});
+    let patch = json!({"spec": {
+        "$setElementOrder/containers": [{"name": "new"}, {"name": "a"}, {"name": "b"}],
+        "containers": [{"name": "new"}]}});
+    let patched = strategic(object, patch);
+    let names: Vec<&str> = patched["spec"]["containers"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|c| c["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["new", "a", "server", "b"]);
+}
+
+#[test]
+fn scalars_leave_primitive_lists_by_directive() {
+    let object = json!({"metadata": {"finalizers": ["a", "b"]}});
+    let patch =
+        json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"], "finalizers": ["c"]}});
+    assert_eq!(strategic(object, patch), json!({"metadata": {"finalizers": ["b", "c"]}}));
+}
+
+#[test]
+fn null_removes_and_atomic_lists_are_replaced() {
+    let object = json!({"metadata": {"labels": {"a": "1", "b": "2"}},
+        "spec": {"tolerations": [{"key": "x"}]}});
+    let patch =
+        json!({"metadata": {"labels": {"a": null}}, "spec": {"tolerations": [{"key": "y"}]}});
+    assert_eq!(
+        strategic(object, patch),
+        json!({"metadata": {"labels": {"b": "2"}}, "spec": {"tolerations": [{"key": "y"}]}})
+    );
+}
+
+#[test]
+fn an_item_without_its_merge_key_is_refused() {
+    let object = json!({"spec": {"containers": [{"name": "a"}]}});
+    let patch = json!({"spec": {"containers": [{"image": "x"}]}});
+    let error = strategic_merge_patch(pod(), &object, &patch).unwrap_err();
+    assert_eq!(error.code, 400);
+    assert!(error.message.contains("does not contain declared merge key: name"), "{error}");
+}
+
+#[test]
+fn a_json_patch_that_does_not_apply_is_unprocessable() {
+    let object = json!({"a": 1});
+    let failing = json!([{"op": "test", "path": "/a", "value": 2}]);
+    assert_eq!(json_patch(&object, &failing).unwrap_err().code, 422);
+    assert_eq!(json_patch(&object, &json!({"a": 2})).unwrap_err().code, 400);
+    let fine = json!([{"op": "replace", "path": "/a", "value": 2}]);
+    assert_eq!(json_patch(&object, &fine).unwrap(), json!({"a": 2}));
+}
+
+fn json_value() -> impl Strategy<Value = Value> {
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-z$]{0,6}".prop_map(Value::from),
+    ];
+    let key = prop_oneof![
+        Just("metadata".to_owned()),
+        Just("spec".to_owned()),
+        Just("containers".to_owned()),
+        Just("name".to_owned()),
+        Just("finalizers".to_owned()),
+        Just("$patch".to_owned()),
+        Just("$retainKeys".to_owned()),
+        Just("$setElementOrder/containers".to_owned()),
+        Just("$deleteFromPrimitiveList/finalizers".to_owned()),
+        "[a-z]{1,3}",
+    ];
+    scalar.prop_recursive(5, 40, 5, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::btree_map(key.clone(), inner, 0..5)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn an_empty_patch_changes_nothing(object in json_value()) {
+        let object = json!({"spec": object});
+        prop_assert_eq!(&strategic_merge_patch(pod(), &object, &json!({})).unwrap(), &object);
+        prop_assert_eq!(&merge_patch(&object, &json!({})).unwrap(), &object);
+        prop_assert_eq!(&json_patch(&object, &json!([])).unwrap(), &object);
+    }
+
+    #[test]
+    fn garbage_never_panics(object in json_value(), patch in json_value()) {
+        let _ = strategic_merge_patch(pod(), &object, &patch);
+        let _ = merge_patch(&object, &patch);
+        let _ = json_patch(&object, &patch);
+    }
+
+    #[test]
+    fn a_merge_patch_applied_twice_is_the_same_as_once(object in json_value(), patch in json_value()) {
+        if let Ok(once) = merge_patch(&object, &patch) {
+            prop_assert_eq!(&merge_patch(&once, &patch).unwrap(), &once);
+        }
+    }
+}
