@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::decode::{Checked, check_as};
 use crate::strategy::{Plain, Strategy};
+use crate::table::{self, Column};
 
 /// Whether objects of a kind live in a namespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +72,7 @@ pub struct Kind {
     pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
     pub(crate) schema_name: fn() -> std::borrow::Cow<'static, str>,
     pub(crate) strategy: &'static dyn Strategy,
+    pub(crate) columns: &'static [Column],
 }
 
 impl fmt::Debug for Kind {
@@ -127,6 +129,7 @@ impl Kind {
             schema: SchemaGenerator::subschema_for::<T>,
             schema_name: T::schema_name,
             strategy: &Plain,
+            columns: table::PLAIN,
         }
     }
 
@@ -157,6 +160,11 @@ impl Kind {
 
     pub(crate) const fn selectable(mut self, fields: &'static [&'static str]) -> Self {
         self.fields = fields;
+        self
+    }
+
+    pub(crate) const fn shown(mut self, columns: &'static [Column]) -> Self {
+        self.columns = columns;
         self
     }
 

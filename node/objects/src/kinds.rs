@@ -8,12 +8,13 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Event, Namespace, Node, Pod, Secret, ServiceAccount};
 
 use crate::kind::{Kind, WORKLOAD_SCALE};
+use crate::table;
 use crate::token::JoinToken;
 
 /// Every kind served.
 pub(crate) static KINDS: &[Kind] = &[
-    Kind::of::<ConfigMap>("configmap").short(&["cm"]),
-    Kind::of::<Event>("event").short(&["ev"]).selectable(&[
+    Kind::of::<ConfigMap>("configmap").shown(table::CONFIG_MAP).short(&["cm"]),
+    Kind::of::<Event>("event").shown(table::EVENT).short(&["ev"]).selectable(&[
         "involvedObject.kind",
         "involvedObject.namespace",
         "involvedObject.name",
@@ -27,12 +28,18 @@ pub(crate) static KINDS: &[Kind] = &[
         "type",
     ]),
     Kind::of::<Namespace>("namespace")
+        .shown(table::NAMESPACE)
         .short(&["ns"])
         .with_status()
         .selectable(&["status.phase"])
         .ruled_by(&namespace::NamespaceStrategy),
-    Kind::of::<Node>("node").short(&["no"]).with_status().selectable(&["spec.unschedulable"]),
+    Kind::of::<Node>("node")
+        .shown(table::NODE)
+        .short(&["no"])
+        .with_status()
+        .selectable(&["spec.unschedulable"]),
     Kind::of::<Pod>("pod")
+        .shown(table::POD)
         .short(&["po"])
         .in_all()
         .with_status()
@@ -48,21 +55,23 @@ pub(crate) static KINDS: &[Kind] = &[
             "status.nominatedNodeName",
         ])
         .ruled_by(&pod::PodStrategy),
-    Kind::of::<Secret>("secret").selectable(&["type"]),
-    Kind::of::<ServiceAccount>("serviceaccount").short(&["sa"]),
+    Kind::of::<Secret>("secret").shown(table::SECRET).selectable(&["type"]),
+    Kind::of::<ServiceAccount>("serviceaccount").shown(table::SERVICE_ACCOUNT).short(&["sa"]),
     Kind::of::<Deployment>("deployment")
+        .shown(table::DEPLOYMENT)
         .short(&["deploy"])
         .in_all()
         .with_status()
         .with_generation()
         .with_scale(WORKLOAD_SCALE),
     Kind::of::<ReplicaSet>("replicaset")
+        .shown(table::REPLICA_SET)
         .short(&["rs"])
         .in_all()
         .with_status()
         .with_generation()
         .with_scale(WORKLOAD_SCALE)
         .selectable(&["status.replicas"]),
-    Kind::of::<Lease>("lease"),
-    Kind::of::<JoinToken>("jointoken").short(&["jt"]).with_status(),
+    Kind::of::<Lease>("lease").shown(table::LEASE),
+    Kind::of::<JoinToken>("jointoken").shown(table::JOIN_TOKEN).short(&["jt"]).with_status(),
 ];

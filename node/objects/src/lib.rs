@@ -20,6 +20,7 @@ mod schema;
 pub mod selector;
 mod status;
 mod strategy;
+pub mod table;
 mod token;
 
 pub use canonical::{canonical, revision_chunks, splice_revision};

@@ -1,0 +1,129 @@
+//! Objects as rows of text: the `meta.k8s.io/v1 Table` that `kubectl get` prints.
+//!
+//! Columns are data: where in the object a cell comes from, or a function for the few that are
+//! computed. Rows follow what `kubectl` prints against Kubernetes.
+
+mod age;
+mod columns;
+mod node;
+mod pod;
+#[cfg(test)]
+mod tests;
+mod workload;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::kind::Kind;
+
+pub use age::duration as human_duration;
+pub(crate) use columns::{
+    CONFIG_MAP, DEPLOYMENT, EVENT, JOIN_TOKEN, LEASE, NAMESPACE, NODE, PLAIN, POD, REPLICA_SET,
+    SECRET, SERVICE_ACCOUNT,
+};
+
+/// Where the text of a cell comes from.
+#[derive(Clone, Copy)]
+pub(crate) enum Cell {
+    /// The text or number at a JSON pointer, `<none>` when it is absent.
+    Text(&'static str),
+    /// The number at a JSON pointer, 0 when it is absent.
+    Number(&'static str),
+    /// How long ago the time at a JSON pointer was.
+    Age(&'static str),
+    /// How many entries the list or map at a JSON pointer has.
+    Count(&'static str),
+    /// Anything else.
+    Computed(fn(&Value, Timestamp) -> Value),
+}
+
+/// One column of a table.
+#[derive(Clone, Copy)]
+pub struct Column {
+    name: &'static str,
+    format: &'static str,
+    priority: u8,
+    cell: Cell,
+    description: &'static str,
+}
+
+impl Column {
+    pub(crate) const fn new(name: &'static str, cell: Cell, description: &'static str) -> Self {
+        Self { name, format: "", priority: 0, cell, description }
+    }
+
+    /// Only in the wide output.
+    pub(crate) const fn wide(mut self) -> Self {
+        self.priority = 1;
+        self
+    }
+
+    pub(crate) const fn named(mut self) -> Self {
+        self.format = "name";
+        self
+    }
+
+    /// The header, as `kubectl` writes it in capitals.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether only the wide output shows it.
+    pub fn is_wide(&self) -> bool {
+        self.priority > 0
+    }
+
+    /// The `TableColumnDefinition`.
+    pub fn to_value(&self) -> Value {
+        let kind = match self.cell {
+            Cell::Number(_) => "integer",
+            _ => "string",
+        };
+        json!({
+            "name": self.name,
+            "type": kind,
+            "format": self.format,
+            "description": self.description,
+            "priority": self.priority,
+        })
+    }
+
+    fn cell(&self, object: &Value, now: Timestamp) -> Value {
+        match self.cell {
+            Cell::Text(at) => Value::from(text(object.pointer(at))),
+            Cell::Number(at) => object.pointer(at).cloned().unwrap_or_else(|| json!(0)),
+            Cell::Age(at) => Value::from(age::since(object.pointer(at), now)),
+            Cell::Count(at) => Value::from(count(object.pointer(at))),
+            Cell::Computed(compute) => compute(object, now),
+        }
+    }
+}
+
+/// What is shown when there is nothing to show.
+const NONE: &str = "<none>";
+
+fn text(value: Option<&Value>) -> String {
+    match value {
+        Some(Value::String(text)) if !text.is_empty() => text.clone(),
+        None | Some(Value::Null | Value::String(_)) => NONE.to_owned(),
+        Some(other) => other.to_string(),
+    }
+}
+
+fn count(value: Option<&Value>) -> usize {
+    match value {
+        Some(Value::Array(items)) => items.len(),
+        Some(Value::Object(entries)) => entries.len(),
+        _ => 0,
+    }
+}
+
+/// The columns of a kind.
+pub fn columns(kind: &Kind) -> &'static [Column] {
+    kind.columns
+}
+
+/// The cells of an object, one for each of its kind's columns.
+pub fn row(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
+    kind.columns.iter().map(|column| column.cell(object, now)).collect()
+}
