@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
     completions::CompletionsArgs, image::ImageCommand, kubeconfig::KubeconfigArgs,
-    status::StatusArgs,
+    status::StatusArgs, token::TokenCommand,
 };
 use crate::terminal::ColorChoice;
 use crate::up::UpArgs;
@@ -80,6 +80,10 @@ Every option can also be set in the environment (SKEIN_NAME, SKEIN_SEED, …) or
 given with --config; a flag wins over the environment, that over the file.
 SIGTERM ends the node cleanly; its containers keep running.")]
     Up(Box<UpArgs>),
+
+    /// Tokens that let further hosts join
+    #[command(subcommand)]
+    Token(TokenCommand),
 
     /// Members, voters and leader at a glance
     Status(StatusArgs),

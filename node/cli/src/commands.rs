@@ -4,6 +4,7 @@ pub(crate) mod completions;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod status;
+pub(crate) mod token;
 
 use std::process::ExitCode;
 
@@ -56,6 +57,7 @@ where
 {
     match command {
         Command::Up(args) => up(args.resolve(host_name)?).await,
+        Command::Token(command) => token::run(session, command).await,
         Command::Status(args) => status::run(session, &args).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args).await,
         Command::Image(command) => image::run(session, &command).await,

@@ -34,3 +34,9 @@ pub(crate) const UPLOAD_CHUNK_BYTES: usize = 256 << 10;
 
 /// How long an ordinary request may take: the API gives up on its own before that.
 pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longest life of a join token: a year, so that a forgotten one does not stay a key for ever.
+pub(crate) const MAX_TOKEN_SECONDS: i64 = 365 * 86_400;
+
+/// Seeds printed for a new host: enough that one is up when the line is run.
+pub(crate) const SEEDS_SHOWN: usize = 3;

@@ -2,6 +2,12 @@
 
 use kube::core::Status;
 
+/// Media type of an RFC 7386 merge patch.
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// Media type of an RFC 6902 patch.
+pub(crate) const JSON_PATCH: &str = "application/json-patch+json";
+
 /// Why a request did not do what it should.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {

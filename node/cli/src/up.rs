@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use serde::Deserialize;
+use skein_net::{JoinToken, ParseTokenError};
 
 use crate::limits::{MAX_NAME_LENGTH, MIN_POD_CIDR_BITS};
 
@@ -117,8 +118,8 @@ pub struct UpArgs {
 pub struct UpOptions {
     /// Nodes to join through as `HOST:PORT`; empty on the first node.
     pub seeds: Vec<String>,
-    /// The join token as given; its parts are checked by whoever uses it.
-    pub token: Option<String>,
+    /// The join token, for a node that is not a member yet.
+    pub token: Option<JoinToken>,
     /// This node's name: a DNS label.
     pub name: String,
     /// Where the peer transport listens.
@@ -184,6 +185,9 @@ pub enum UpError {
         /// What it should look like.
         expected: &'static str,
     },
+    /// The token is no token; its text, a secret, is not repeated.
+    #[error("--token is not valid: {0}")]
+    Token(ParseTokenError),
     /// A token without anyone to show it to.
     #[error(
         "--token needs --seed: the address of a node of the cluster to join, e.g. --seed 10.0.0.1:7600"
@@ -231,13 +235,14 @@ impl UpArgs {
         if self.token.is_some() && seeds.is_empty() {
             return Err(UpError::TokenWithoutSeed);
         }
+        let token = self.token.map(|token| token.parse()).transpose().map_err(UpError::Token)?;
         let cluster_name = self.cluster_name.unwrap_or_else(|| DEFAULT_CLUSTER_NAME.into());
         check_name("--cluster-name", &cluster_name)?;
         let pod_cidr = self.pod_cidr.unwrap_or_else(|| DEFAULT_POD_CIDR.into());
         check_pod_cidr(&pod_cidr)?;
         Ok(UpOptions {
             seeds,
-            token: self.token,
+            token,
             name: node_name(self.name, host_name)?,
             listen,
             advertise: self.advertise.map(|given| check_advertise(&given, listen)).transpose()?,

@@ -21,8 +21,13 @@ const SECONDS_PER_DAY: u32 = 86_400;
 Examples:
   skein kubeconfig > ~/.kube/config                      the credentials this command used itself
   skein kubeconfig --server h2                           with h2 as the current context
+  skein kubeconfig --only h2                             with no other node in it
   skein kubeconfig --user ann --group dev --days 30      a new certificate for somebody else")]
 pub(crate) struct KubeconfigArgs {
+    /// Only this node, instead of all
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
+
     /// Issue a certificate for this user instead of repeating one's own
     #[arg(long)]
     user: Option<String>,
@@ -48,9 +53,12 @@ pub(crate) async fn run(session: &Session<'_>, args: &KubeconfigArgs) -> anyhow:
     let answer = connection.get(status::PATH).await?;
     let status: ClusterStatus =
         serde_json::from_value(answer).context("the status cannot be understood")?;
-    let nodes = addresses(&status, &connection.context);
+    let mut nodes = addresses(&status, &connection.context);
+    if let Some(only) = &args.only {
+        nodes.retain(|node| node.name == *only);
+    }
     if nodes.is_empty() {
-        bail!("no node says where it serves the API");
+        bail!("no {} says where it serves the API", args.only.as_deref().unwrap_or("node"));
     }
     let text = match &args.user {
         Some(user) => issue(&connection, user, args, &nodes).await?,

@@ -38,6 +38,7 @@ pub(crate) fn layout(headings: &[&str], rows: &[Vec<Cell>], palette: Palette) ->
                 text.extend(std::iter::repeat_n(' ', width_here - width(cell) + GAP));
             }
         }
+        text.truncate(text.trim_end_matches(' ').len());
         text.push('\n');
     }
     text

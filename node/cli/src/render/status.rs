@@ -26,6 +26,19 @@ pub(crate) struct ClusterStatus {
     pub(crate) members: Vec<Member>,
 }
 
+impl ClusterStatus {
+    /// Addresses to join through: living members, voters first, at most `count`.
+    pub(crate) fn seeds(&self, count: usize) -> Vec<String> {
+        let mut alive: Vec<&Member> = self
+            .members
+            .iter()
+            .filter(|member| member.alive && !member.address.is_empty())
+            .collect();
+        alive.sort_by_key(|member| (!is_voter(member), member.name.clone()));
+        alive.into_iter().take(count).map(|member| member.address.clone()).collect()
+    }
+}
+
 /// A node of the cluster.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -77,6 +77,7 @@ fn mistakes_are_named_with_what_was_expected() {
             message(&["--seed", "10.0.0.1:port"]),
             message(&["--seed", "http://h1"]),
             message(&["--token", "skein1.x"]),
+            message(&["--token", "skein1.x", "--seed", "h1"]),
             message(&["--name", "Node_1"]),
             message(&["--advertise", "0.0.0.0"]),
             message(&["--advertise", "h1"]),
