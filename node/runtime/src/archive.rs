@@ -40,29 +40,26 @@ pub(crate) struct Image<'a> {
     pub(crate) entrypoint: &'a [&'a str],
     /// Everything in it.
     pub(crate) files: &'a [ImageFile<'a>],
-    /// SHA-256 in hex of [`layer`] of these files.
-    pub(crate) layer_sha256: &'a str,
 }
 
-/// The layer's tar; the same files always give the same bytes.
-pub(crate) fn layer(files: &[ImageFile<'_>]) -> io::Result<Vec<u8>> {
-    let mut tar = Builder::new(Vec::new());
-    for file in files {
-        append(&mut tar, file.path, file.mode, file.content)?;
-    }
-    tar.into_inner()
-}
-
-/// Packs an image into an archive.
+/// Packs an image into an archive; the same image always gives the same bytes.
 pub(crate) fn pack(image: &Image<'_>) -> io::Result<Vec<u8>> {
     const CONFIG: &str = "config.json";
     const LAYER: &str = "layer.tar";
+    let mut layer = Builder::new(Vec::new());
+    for file in image.files {
+        append(&mut layer, file.path, file.mode, file.content)?;
+    }
+    let layer = layer.into_inner()?;
+    let digest = ring::digest::digest(&ring::digest::SHA256, &layer);
+    let diff_id =
+        digest.as_ref().iter().fold("sha256:".to_owned(), |hex, byte| format!("{hex}{byte:02x}"));
     let config = serde_json::json!({
         "architecture": image.architecture,
         "os": "linux",
         "created": "1970-01-01T00:00:00Z",
         "config": { "Entrypoint": image.entrypoint },
-        "rootfs": { "type": "layers", "diff_ids": [format!("sha256:{}", image.layer_sha256)] },
+        "rootfs": { "type": "layers", "diff_ids": [diff_id] },
         "history": [{ "created": "1970-01-01T00:00:00Z", "created_by": "skein" }],
     });
     let manifest = [Manifest {
@@ -72,7 +69,7 @@ pub(crate) fn pack(image: &Image<'_>) -> io::Result<Vec<u8>> {
     }];
     let mut tar = Builder::new(Vec::new());
     append(&mut tar, CONFIG, 0o644, &serde_json::to_vec(&config)?)?;
-    append(&mut tar, LAYER, 0o644, &layer(image.files)?)?;
+    append(&mut tar, LAYER, 0o644, &layer)?;
     append(&mut tar, "manifest.json", 0o644, &serde_json::to_vec(&manifest)?)?;
     tar.into_inner()
 }

@@ -6,6 +6,9 @@
 
 mod archive;
 mod container;
+#[cfg(test)]
+mod contract;
+mod docker;
 mod limits;
 mod reference;
 mod runtime;
@@ -15,5 +18,6 @@ pub use container::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, LogOptions, LogStream,
     Mount, Resources, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
 };
+pub use docker::DockerRuntime;
 pub use runtime::{ContainerRuntime, RuntimeError, RuntimeVersion};
 pub use simulated::{Operation, SimulatedRuntime};

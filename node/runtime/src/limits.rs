@@ -42,3 +42,12 @@ pub(crate) const SIMULATED_ARCHIVE_BYTES: usize = 64 << 20;
 
 /// Log lines one simulated program may have.
 pub(crate) const SIMULATED_LOG_LINES: usize = 10_000;
+
+/// Inspections and removals under way at once for one listing or one pod.
+pub(crate) const CONCURRENT_INSPECTIONS: usize = 8;
+
+/// How long a started pause may take to make its namespaces.
+pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(10);
+
+/// Pause between two looks at a starting pause.
+pub(crate) const READY_POLL: Duration = Duration::from_millis(1);

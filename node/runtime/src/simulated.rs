@@ -4,6 +4,8 @@
 
 mod logs;
 mod program;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::{

@@ -95,7 +95,8 @@ mod tests {
     #[test]
     fn life_is_read_from_command_or_image() {
         let seconds = Duration::from_secs;
-        let cases: &[(&str, &[&str], Option<(Duration, i32)>)] = &[
+        type Case = (&'static str, &'static [&'static str], Option<(Duration, i32)>);
+        let cases: [Case; 8] = [
             ("nginx:1.27", &[], None),
             ("registry:5000/test/exit-3", &[], Some((seconds(0), 3))),
             ("sleep-5.exit-1:v1", &[], Some((seconds(5), 1))),
@@ -106,7 +107,7 @@ mod tests {
             ("app", &["false"], Some((seconds(0), 1))),
         ];
         for (image, command, ends) in cases {
-            assert_eq!(program(image, command).ends, *ends, "{image} {command:?}");
+            assert_eq!(program(image, command).ends, ends, "{image} {command:?}");
         }
     }
 
