@@ -13,6 +13,7 @@ mod kinds;
 mod lifecycle;
 pub mod limits;
 mod names;
+pub mod openapi;
 pub mod patch;
 pub mod quantity;
 mod registry;

@@ -3,10 +3,13 @@
 //! Made once from the k8s-openapi types. Strategic merge patches walk them to know which type a
 //! field has; the OpenAPI documents publish them.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
-use schemars::SchemaGenerator;
+use k8s_openapi::api::autoscaling::v1::Scale;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
 use crate::kind::Kind;
@@ -15,6 +18,26 @@ use crate::kinds::KINDS;
 /// Where the schemas live in an OpenAPI v3 document.
 const PREFIX: &str = "#/components/schemas/";
 
+/// The OpenAPI name of `metav1.ListMeta`.
+pub(crate) const LIST_META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta";
+/// The OpenAPI name of `metav1.DeleteOptions`.
+pub(crate) const DELETE_OPTIONS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions";
+/// The OpenAPI name of `metav1.Status`.
+pub(crate) const STATUS: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.Status";
+/// The OpenAPI name of the scale subresource.
+pub(crate) const SCALE: &str = "io.k8s.api.autoscaling.v1.Scale";
+
+/// Types that operations use beside the kinds.
+pub(crate) const SHARED: &[(SchemaName, AddSchema)] = &[
+    (meta::ListMeta::schema_name, SchemaGenerator::subschema_for::<meta::ListMeta>),
+    (meta::DeleteOptions::schema_name, SchemaGenerator::subschema_for::<meta::DeleteOptions>),
+    (meta::Status::schema_name, SchemaGenerator::subschema_for::<meta::Status>),
+    (Scale::schema_name, SchemaGenerator::subschema_for::<Scale>),
+];
+
+type SchemaName = fn() -> Cow<'static, str>;
+type AddSchema = fn(&mut SchemaGenerator) -> Schema;
+
 static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(build);
 
 fn build() -> Map<String, Value> {
@@ -22,6 +45,9 @@ fn build() -> Map<String, Value> {
     let mut generator = SchemaGenerator::new(settings);
     for kind in KINDS {
         (kind.schema)(&mut generator);
+    }
+    for (_, add) in SHARED {
+        add(&mut generator);
     }
     generator.take_definitions(true)
 }
