@@ -1,1 +1,27 @@
 //! Runs the pods bound to this host and reports what it sees.
+//!
+//! Desired state comes from the store through an informer, observed state from the runtime; a
+//! worker per pod asks a pure lifecycle what to do, does it, and writes the status back. What must
+//! survive this process is in the runtime and in the agent's directory: restarting the agent
+//! restarts no container, and without quorum the last known pods run on.
+
+mod agent;
+mod checkpoint;
+mod config;
+mod host;
+mod lifecycle;
+mod limits;
+mod logs;
+mod network;
+mod node;
+mod pod;
+mod pods;
+mod probe;
+mod status;
+mod worker;
+
+pub use agent::Agent;
+pub use config::{AgentConfig, Clock, DnsConfig};
+pub use limits::{CONCURRENT_STARTS, MAX_PODS};
+pub use logs::{LogError, LogLines, LogRequest};
+pub use network::{NetworkError, PodNetwork, Route, SimulatedNetwork};

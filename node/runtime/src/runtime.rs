@@ -68,6 +68,12 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Every sandbox of ours, running or not.
     async fn list_sandboxes(&self) -> Result<Vec<SandboxInfo>, RuntimeError>;
 
+    /// One sandbox of ours; `None` if it is gone. Cheaper than listing all where the runtime can.
+    async fn sandbox(&self, id: &SandboxId) -> Result<Option<SandboxInfo>, RuntimeError> {
+        let sandboxes = self.list_sandboxes().await?;
+        Ok(sandboxes.into_iter().find(|sandbox| sandbox.id == *id))
+    }
+
     /// Every container of ours, of one pod (by uid) or of all.
     async fn list_containers(
         &self,

@@ -1,0 +1,100 @@
+//! The agent as the rest of the node holds it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::{Node, Pod};
+use skein_runtime::{ContainerRuntime, RuntimeError};
+use skein_storage::{EventRecorder, Filter, Informer, Storage};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    AgentConfig, LogError, LogLines, LogRequest, PodNetwork,
+    host::{Health, Host, NetworkHealth},
+    limits, logs, node,
+    pods::{Pods, is_bound},
+};
+
+/// The agent of this host. Cheap to clone.
+#[derive(Clone)]
+pub struct Agent {
+    host: Arc<Host>,
+    tasks: TaskTracker,
+}
+
+impl Agent {
+    /// Starts the agent; it runs until `cancel`, and its containers longer.
+    pub fn start(
+        config: AgentConfig,
+        storage: Storage,
+        runtime: Arc<dyn ContainerRuntime>,
+        network: Arc<dyn PodNetwork>,
+        recorder: EventRecorder,
+        cancel: CancellationToken,
+    ) -> Self {
+        let tasks = TaskTracker::new();
+        let own = config.node_name.clone();
+        let bound: Filter<Pod> = Arc::new(move |pod| is_bound(pod, &own));
+        let pods = Informer::start(&storage, Some(bound), &tasks, cancel.clone());
+        let nodes = Informer::<Node>::start(&storage, None, &tasks, cancel.clone());
+        let host = Arc::new(Host {
+            starts: Arc::new(Semaphore::new(config.concurrent_starts.max(1))),
+            pulls: Semaphore::new(limits::CONCURRENT_PULLS),
+            health: watch::Sender::new(Health::Unknown),
+            network_health: watch::Sender::new(NetworkHealth::NoRange),
+            config,
+            storage,
+            runtime,
+            network,
+            recorder,
+        });
+        let agent = Self { host: Arc::clone(&host), tasks };
+        agent.run(
+            {
+                let host = Arc::clone(&host);
+                async move { host.watch_health().await }
+            },
+            &cancel,
+        );
+        agent.run(node::run(Arc::clone(&host), nodes), &cancel);
+        agent.run(Pods::new(host, pods).run(), &cancel);
+        agent.tasks.close();
+        agent
+    }
+
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static, cancel: &CancellationToken) {
+        let cancel = cancel.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// The log of a container of a pod on this host.
+    ///
+    /// # Errors
+    /// When there is no such pod here or no such container, or when it has no log yet.
+    pub async fn logs(&self, request: LogRequest) -> Result<LogLines, LogError> {
+        logs::open(&self.host, request).await
+    }
+
+    /// Loads an image archive, the format of `docker save`, and returns the names loaded.
+    ///
+    /// # Errors
+    /// When the archive or the runtime is not well.
+    pub async fn load_image(
+        &self,
+        archive: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<Vec<String>, RuntimeError> {
+        self.host.runtime.load_image(archive).await
+    }
+
+    /// Returns once every task of the agent has ended after it was cancelled.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+}

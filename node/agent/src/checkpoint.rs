@@ -1,0 +1,119 @@
+//! The last known pods on disk, so that they run on without the store, also across a reboot.
+//!
+//! One directory per pod: the pod as JSON, and the ConfigMaps and Secrets its containers were
+//! last given. A file that cannot be read is as good as absent: the store has the truth.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use k8s_openapi::{ByteString, api::core::v1::Pod};
+
+use crate::{
+    limits,
+    pod::{PodDirectory, Reference, SourceKind, Sources},
+};
+
+const POD_FILE: &str = "pod.json";
+const SOURCES_FILE: &str = "sources.json";
+
+/// Contents of sources by `configmap/NAME` or `secret/NAME`.
+type StoredSources = BTreeMap<String, BTreeMap<String, ByteString>>;
+
+/// Keeps the pod. Blocks on the disk.
+pub(crate) fn save_pod(directory: &PodDirectory, pod: &Pod) -> io::Result<()> {
+    // The directory of a pod that is being deleted may just have been removed: it stays so.
+    if pod.metadata.deletion_timestamp.is_none() {
+        directory.create()?;
+    } else if !directory.path(POD_FILE).exists() {
+        return Ok(());
+    }
+    replace(directory, POD_FILE, &serde_json::to_vec(pod)?)
+}
+
+/// Keeps the sources, beside those kept before. Blocks on the disk.
+pub(crate) fn save_sources(directory: &PodDirectory, sources: &Sources) -> io::Result<()> {
+    if sources.contents.is_empty() {
+        return Ok(());
+    }
+    directory.create()?;
+    let mut stored = read_sources(directory);
+    for (reference, content) in &sources.contents {
+        let content =
+            content.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect();
+        stored.insert(name_of(reference), content);
+    }
+    replace(directory, SOURCES_FILE, &serde_json::to_vec(&stored)?)
+}
+
+/// The content of a source as it was last kept. Blocks on the disk.
+pub(crate) fn source(
+    directory: &PodDirectory,
+    reference: &Reference,
+) -> Option<BTreeMap<String, Vec<u8>>> {
+    let content = read_sources(directory).remove(&name_of(reference))?;
+    Some(content.into_iter().map(|(key, value)| (key, value.0)).collect())
+}
+
+/// Every pod kept below `data_dir`. Blocks on the disk.
+pub(crate) fn pods(data_dir: &Path) -> Vec<Pod> {
+    let entries = match fs::read_dir(data_dir.join("pods")) {
+        Ok(entries) => entries,
+        Err(error) => {
+            if error.kind() != io::ErrorKind::NotFound {
+                tracing::warn!(%error, "cannot read the last known pods");
+            }
+            return Vec::new();
+        }
+    };
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let read = names.filter_map(|uid| {
+        let directory = PodDirectory::new(data_dir, &uid);
+        let pod: Pod = read(&directory.path(POD_FILE))?;
+        (pod.metadata.uid.as_ref() == Some(&uid)).then_some(pod)
+    });
+    read.collect()
+}
+
+fn name_of(reference: &Reference) -> String {
+    let kind = match reference.kind {
+        SourceKind::ConfigMap => "configmap",
+        SourceKind::Secret => "secret",
+    };
+    format!("{kind}/{}", reference.name)
+}
+
+fn read_sources(directory: &PodDirectory) -> StoredSources {
+    read(&directory.path(SOURCES_FILE)).unwrap_or_default()
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).ok()?;
+    let parsed = file
+        .take(limits::CHECKPOINT_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(|error| error.to_string())
+        .and_then(|_| serde_json::from_slice(&bytes).map_err(|error| error.to_string()));
+    match parsed {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), error, "ignored a damaged file");
+            None
+        }
+    }
+}
+
+/// Writes a file so that it is there as a whole or not at all, for root only.
+fn replace(directory: &PodDirectory, name: &str, content: &[u8]) -> io::Result<()> {
+    let temporary = directory.path(&format!("{name}.new"));
+    let mut options = fs::OpenOptions::new();
+    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(content)?;
+    file.sync_data()?;
+    fs::rename(&temporary, directory.path(name))
+}

@@ -1,0 +1,87 @@
+//! A network that only counts addresses, for tests and simulated nodes.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+
+use super::{NetworkError, PodNetwork, Route};
+
+/// Hands out the addresses of a /24 in order and remembers who has which.
+#[derive(Debug, Default)]
+pub struct SimulatedNetwork {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    range: Option<(String, Ipv4Addr)>,
+    routes: Vec<Route>,
+    pods: BTreeMap<String, IpAddr>,
+}
+
+impl SimulatedNetwork {
+    /// A network without a range.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The address of a pod.
+    pub fn address(&self, pod_uid: &str) -> Option<IpAddr> {
+        self.lock().pods.get(pod_uid).copied()
+    }
+
+    /// The routes last set.
+    pub fn routes(&self) -> Vec<Route> {
+        self.lock().routes.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl PodNetwork for SimulatedNetwork {
+    async fn set_range(&self, pod_cidr: &str) -> Result<(), NetworkError> {
+        let base = pod_cidr
+            .split_once('/')
+            .and_then(|(base, _)| base.parse().ok())
+            .ok_or_else(|| NetworkError::Invalid(pod_cidr.to_owned()))?;
+        self.lock().range = Some((pod_cidr.to_owned(), base));
+        Ok(())
+    }
+
+    async fn set_routes(&self, routes: &[Route]) -> Result<(), NetworkError> {
+        self.lock().routes = routes.to_vec();
+        Ok(())
+    }
+
+    async fn attach(&self, pod_uid: &str, _pid: u32) -> Result<IpAddr, NetworkError> {
+        let mut state = self.lock();
+        if let Some(ip) = state.pods.get(pod_uid) {
+            return Ok(*ip);
+        }
+        let (cidr, base) = state.range.clone().ok_or(NetworkError::NoRange)?;
+        let [a, b, c, _] = base.octets();
+        let ip = (2..=254)
+            .map(|host| IpAddr::V4(Ipv4Addr::new(a, b, c, host)))
+            .find(|ip| !state.pods.values().any(|taken| taken == ip))
+            .ok_or(NetworkError::Exhausted(cidr))?;
+        state.pods.insert(pod_uid.to_owned(), ip);
+        Ok(ip)
+    }
+
+    async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError> {
+        self.lock().pods.remove(pod_uid);
+        Ok(())
+    }
+
+    async fn adopt(&self, pod_uid: &str, _pid: u32, ip: IpAddr) -> Result<(), NetworkError> {
+        self.lock().pods.insert(pod_uid.to_owned(), ip);
+        Ok(())
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether the store still has a pod on this host.
+
+use std::sync::Arc;
+
+use k8s_openapi::{
+    api::core::v1::{Pod, PodSpec},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+
+use crate::{host::Host, lifecycle::Observed};
+
+/// What a linearizable read said of a pod.
+#[derive(Debug)]
+pub(super) enum Ownership {
+    /// It is bound here.
+    Here(Box<Pod>),
+    /// It is not there, is another one of the same name, or is bound elsewhere.
+    Gone,
+    /// The store did not say.
+    Unknown,
+}
+
+/// Asks the store whether `pod` is still this host's.
+pub(super) async fn confirm(host: &Host, pod: &Pod) -> Ownership {
+    let meta = &pod.metadata;
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let name = meta.name.as_deref().unwrap_or_default();
+    match host.storage.typed::<Pod>().get(namespace, name).await {
+        Ok(stored) => judge(stored, meta.uid.as_deref(), &host.config.node_name),
+        Err(error) => {
+            tracing::debug!(namespace, name, %error, "cannot tell whether a pod is gone");
+            Ownership::Unknown
+        }
+    }
+}
+
+fn judge(stored: Option<Pod>, uid: Option<&str>, node: &str) -> Ownership {
+    match stored {
+        Some(stored) if stored.metadata.uid.as_deref() == uid && is_bound(&stored, node) => {
+            Ownership::Here(Box::new(stored))
+        }
+        _ => Ownership::Gone,
+    }
+}
+
+/// Whether a pod is bound to `node`.
+pub(crate) fn is_bound(pod: &Pod, node: &str) -> bool {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+}
+
+/// The uid of a pod.
+pub(super) fn uid_of(pod: &Pod) -> String {
+    pod.metadata.uid.clone().unwrap_or_default()
+}
+
+/// As much of a pod as the runtime knows.
+pub(super) fn pod_of(uid: &str, observed: &Observed) -> Arc<Pod> {
+    let sandbox = observed.newest_sandbox();
+    Arc::new(Pod {
+        metadata: ObjectMeta {
+            uid: Some(uid.to_owned()),
+            namespace: sandbox.map(|sandbox| sandbox.namespace.clone()),
+            name: sandbox.map(|sandbox| sandbox.name.clone()),
+            ..ObjectMeta::default()
+        },
+        spec: Some(PodSpec::default()),
+        status: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pod(uid: &str, node: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some(uid.to_owned());
+        pod.spec = Some(PodSpec { node_name: Some(node.to_owned()), ..PodSpec::default() });
+        pod
+    }
+
+    #[test]
+    fn a_pod_is_here_only_under_its_uid_and_bound_to_this_node() {
+        let cases = [
+            (Some(pod("u", "h1")), true),
+            (Some(pod("other", "h1")), false),
+            (Some(pod("u", "h2")), false),
+            (None, false),
+        ];
+        for (stored, here) in cases {
+            let ownership = judge(stored, Some("u"), "h1");
+            assert_eq!(matches!(ownership, Ownership::Here(_)), here, "{ownership:?}");
+        }
+    }
+}

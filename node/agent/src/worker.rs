@@ -1,0 +1,262 @@
+//! The worker of one pod: asks the lifecycle what to do, does it, reports.
+//!
+//! One task per pod owns everything known of it. Steps run side by side in its [`JoinSet`]; each
+//! result is taken in and the plan is made anew. What the runtime lists is taken in only if no
+//! step changed the runtime since, so an old listing never hides a new container.
+
+mod adopt;
+mod image;
+mod listing;
+mod outcome;
+mod prepare;
+mod report;
+mod step;
+
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Container, Pod};
+use skein_storage::EventType;
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, watch},
+    task::JoinSet,
+    time::sleep,
+};
+
+use crate::{
+    host::Host,
+    lifecycle::{self, Action, Desired, Intent, Memory, Observed, Step},
+    limits,
+    pod::PodDirectory,
+    status::View,
+};
+use listing::Listing;
+use outcome::{Job, JobResult};
+pub(crate) use prepare::Prepared;
+use report::Report;
+
+/// What a worker is told of its pod.
+#[derive(Clone, Debug)]
+pub(crate) struct Assignment {
+    /// The pod as last seen.
+    pub(crate) pod: Arc<Pod>,
+    /// The store no longer has it on this host.
+    pub(crate) gone: bool,
+}
+
+/// How the worker is reached.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    /// Tells it of its pod.
+    pub(crate) assign: watch::Sender<Assignment>,
+    /// Tells it that something changed in the runtime.
+    pub(crate) hint: Arc<Notify>,
+}
+
+/// The worker of one pod.
+pub(crate) struct Worker {
+    host: Arc<Host>,
+    assignments: watch::Receiver<Assignment>,
+    hint: Arc<Notify>,
+    pod: Arc<Pod>,
+    gone: bool,
+    directory: PodDirectory,
+    desired: Desired,
+    observed: Observed,
+    memory: Memory,
+    prepared: BTreeMap<String, Arc<Prepared>>,
+    report: Report,
+    jobs: JoinSet<(Job, JobResult)>,
+    slot: Option<OwnedSemaphorePermit>,
+    listing: Listing,
+}
+
+impl Worker {
+    /// A worker for the pod assigned, of which the runtime has `observed`.
+    pub(crate) fn new(
+        host: Arc<Host>,
+        assignments: watch::Receiver<Assignment>,
+        hint: Arc<Notify>,
+        observed: Observed,
+    ) -> Self {
+        let Assignment { pod, gone } = assignments.borrow().clone();
+        let uid = pod.metadata.uid.clone().unwrap_or_default();
+        let now = host.config.clock.now();
+        let has_past = !observed.sandboxes.is_empty() || !observed.containers.is_empty();
+        let mut worker = Self {
+            directory: PodDirectory::new(&host.config.data_dir, &uid),
+            desired: Desired::of(&pod),
+            report: Report::new(&pod, now),
+            host,
+            assignments,
+            hint,
+            pod,
+            gone,
+            observed,
+            memory: Memory::default(),
+            prepared: BTreeMap::new(),
+            jobs: JoinSet::new(),
+            slot: None,
+            listing: Listing { stale: has_past, ..Listing::default() },
+        };
+        worker.take_intent();
+        worker
+    }
+
+    /// Runs until nothing is left of the pod. Dropping the future leaves its containers running.
+    pub(crate) async fn run(mut self) {
+        self.adopt().await;
+        self.save_pod();
+        loop {
+            if !self.take_assignment() {
+                return;
+            }
+            let Some(wake) = self.act() else { return };
+            let wake = self.sleep_until(wake);
+            tokio::select! {
+                changed = self.assignments.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = self.hint.notified() => self.hear(),
+                Some(done) = self.jobs.join_next() => self.take_result(done),
+                () = wake => {}
+                () = sleep(limits::RESYNC) => self.listing.stale = true,
+            }
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.host.config.clock.now()
+    }
+
+    fn uid(&self) -> &str {
+        self.pod.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    fn container(&self, name: &str) -> Option<&Container> {
+        let spec = self.pod.spec.as_ref()?;
+        let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
+        all.find(|container| container.name == name)
+    }
+
+    fn event(&self, event_type: EventType, reason: &str, message: impl Into<String>) {
+        self.host.recorder.event(&*self.pod, event_type, reason, message);
+    }
+
+    /// The runtime changed: look, and try again what failed for want of it.
+    fn hear(&mut self) {
+        self.listing.stale = true;
+        self.listing.failure = None;
+        self.memory.failures.retain(|_, failure| failure.cause != lifecycle::Cause::Runtime);
+    }
+
+    /// Takes in a newer pod. False once nobody assigns any more.
+    fn take_assignment(&mut self) -> bool {
+        match self.assignments.has_changed() {
+            Err(_) => return false,
+            Ok(false) => return true,
+            Ok(true) => {}
+        }
+        let Assignment { pod, gone } = self.assignments.borrow_and_update().clone();
+        let spec_changed =
+            pod.spec != self.pod.spec || pod.metadata != self.pod.metadata || gone != self.gone;
+        self.report.take_stored(&pod);
+        self.pod = pod;
+        self.gone = gone;
+        self.desired = Desired::of(&self.pod);
+        self.take_intent();
+        if spec_changed {
+            self.save_pod();
+        }
+        true
+    }
+
+    /// What the store says of the pod's fate, and what this worker knows before the store does.
+    fn take_intent(&mut self) {
+        if self.gone {
+            let longest = limits::ORPHAN_GRACE_MAX.as_secs();
+            let grace_seconds = self.desired.grace_seconds.min(longest);
+            self.desired.intent = Intent::Gone { grace_seconds };
+        } else if self.desired.intent == Intent::Run && self.report.is_final() {
+            self.desired.intent = Intent::Finished;
+        }
+    }
+
+    /// Plans and begins what is to be done; `None` once nothing is left.
+    fn act(&mut self) -> Option<Option<Timestamp>> {
+        let mut wake = self.begin_listing();
+        if !self.listing.required {
+            loop {
+                let now = self.now();
+                self.take_intent();
+                let plan = lifecycle::plan(&self.desired, &self.observed, &self.memory, now);
+                if plan.finished {
+                    return None;
+                }
+                let takes_slot = plan.actions.contains(&Action::TakeSlot);
+                for action in plan.actions {
+                    self.begin(action);
+                }
+                wake = earlier(wake, plan.wake);
+                // A free place is taken at once; the plan goes on with it.
+                if !(takes_slot && self.memory.slot) {
+                    break;
+                }
+            }
+        }
+        self.release_slot();
+        let report_wake = self.begin_report();
+        Some(earlier(wake, report_wake))
+    }
+
+    /// Gives the place back as soon as no step needs it.
+    fn release_slot(&mut self) {
+        if self.slot.is_some() && !self.memory.in_flight.iter().any(Step::needs_slot) {
+            self.slot = None;
+            self.memory.slot = false;
+        }
+    }
+
+    /// Sleeps until a time, or for ever.
+    fn sleep_until(&self, wake: Option<Timestamp>) -> impl Future<Output = ()> + use<> {
+        let delay = wake.map(|wake| {
+            let delay = wake.duration_since(self.now());
+            // A plan that asks to be woken now would spin; give other tasks their turn.
+            Duration::try_from(delay).unwrap_or_default().max(Duration::from_millis(1))
+        });
+        async move {
+            match delay {
+                Some(delay) => sleep(delay).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    fn view(&self) -> View<'_> {
+        View {
+            pod: &self.pod,
+            desired: &self.desired,
+            observed: &self.observed,
+            memory: &self.memory,
+            host_ip: self.host.config.host_ip,
+            runtime: &self.report.runtime,
+            now: self.now(),
+        }
+    }
+
+    fn pod_ip(&self) -> Option<IpAddr> {
+        if self.desired.host_network {
+            return Some(self.host.config.host_ip);
+        }
+        self.memory.ip(&self.observed)
+    }
+}
+
+fn earlier(a: Option<Timestamp>, b: Option<Timestamp>) -> Option<Timestamp> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (a, b) => a.or(b),
+    }
+}
