@@ -14,6 +14,7 @@ mod subject;
 mod token;
 
 pub use authority::{ClusterCa, IssueError, NodeSubject, UserCertificate};
+pub(crate) use certificate::fingerprint;
 pub use certificate::{CertificateError, CertificateInfo};
 pub use key::{KeyError, NodeKey};
 pub use live::{Identity, IdentityError};

@@ -8,8 +8,10 @@ mod durable;
 mod handlers;
 mod id;
 mod identity;
+mod join;
 pub mod limits;
 mod memory;
+mod quic;
 mod tls;
 mod transport;
 
@@ -20,5 +22,10 @@ pub use identity::{
     IssueError, JoinToken, KeyError, NODE_NAME_PREFIX, NODES_ORGANIZATION, NodeKey, NodeSubject,
     ParseTokenError, RequestError, UserCertificate, secret_hash, secret_matches,
 };
+pub use join::{
+    Credential, JoinError, JoinHandler, JoinParts, JoinRefusal, JoinRequest, JoinResponse,
+    PeerAddress, SeedError, join, renew,
+};
 pub use memory::{MemoryNetwork, MemoryTransport};
+pub use quic::{BindError, QuicConfig, QuicTransport, SettingsError};
 pub use transport::{BoxedStream, Duplex, Handler, Protocol, RpcError, Transport};

@@ -29,3 +29,63 @@ pub const NODE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// How far the clocks of two hosts may differ before a new certificate is not valid yet.
 pub(crate) const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// Requests and streams of one protocol that one peer may have running here. Counted apart, so
+/// that a flood of one protocol never takes the places of another.
+pub const MAX_RUNNING_PER_PROTOCOL: usize = 512;
+
+/// Streams a peer may have open on one connection, over all protocols.
+pub(crate) const MAX_OPEN_STREAMS: u32 = 4096;
+
+/// Handshakes under way at once; more are refused and their callers try again.
+pub(crate) const MAX_HANDSHAKES: usize = 256;
+
+/// Handshakes under way from which on a caller must prove its address first.
+pub(crate) const HANDSHAKES_BEFORE_RETRY: usize = 32;
+
+/// Time for a handshake in either direction; a peer in the same network needs milliseconds.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Silence after which a connection is broken. Short, so that a killed peer is noticed; several
+/// keep-alives long, so that a starved machine is not taken for a dead one.
+pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_millis(2000);
+
+/// Silence after which a connection says that it is alive.
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_millis(300);
+
+/// Assumed round trip before one is measured: the first lost packet is sent again after about
+/// three times this.
+pub(crate) const INITIAL_RTT: Duration = Duration::from_millis(50);
+
+/// Bytes in flight before the first acknowledgement: a request of this size takes one round trip.
+pub(crate) const INITIAL_WINDOW_BYTES: u64 = 256 * 1024;
+
+/// Unread bytes a peer may have here on one stream, and on all of them.
+pub(crate) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
+/// See [`STREAM_WINDOW_BYTES`].
+pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 64 * 1024 * 1024;
+
+/// Two connections between the same nodes that are both younger than this were dialled at once;
+/// an older one is replaced because the peer has started again.
+pub(crate) const SIMULTANEOUS_DIAL: Duration = Duration::from_secs(3);
+
+/// How long a replaced connection stays open for what is still under way on it.
+pub(crate) const RETIRE_AFTER: Duration = Duration::from_secs(10);
+
+/// Time for a peer to send the head of a stream it opened, or the rest of a request.
+pub(crate) const RECEIVE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Time for peers to learn that this node stops.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Largest join request or answer.
+pub(crate) const MAX_JOIN_BYTES: usize = 256 * 1024;
+
+/// Join requests answered in a burst, and each second after it: far more than hosts are added,
+/// far less than would keep a node busy.
+pub(crate) const JOIN_BURST: u32 = 50;
+/// See [`JOIN_BURST`].
+pub(crate) const JOINS_PER_SECOND: u32 = 20;
+
+/// Time for one seed to answer a join request; issuing a certificate may wait for an election.
+pub(crate) const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);

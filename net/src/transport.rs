@@ -33,6 +33,22 @@ pub enum Protocol {
 /// A byte stream in both directions.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
+impl Protocol {
+    /// Every protocol, in the order of their tags.
+    pub const ALL: [Self; 7] =
+        [Self::Raft, Self::Gossip, Self::Store, Self::Proxy, Self::Blob, Self::Join, Self::Probe];
+
+    /// The byte on the wire.
+    pub fn tag(self) -> u8 {
+        self as u8
+    }
+
+    /// The protocol of a byte from the wire; a newer peer may know more than this build.
+    pub fn from_tag(tag: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.tag() == tag)
+    }
+}
+
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
 /// An owned stream to or from a peer. Shutting the write half down ends the peer's reads.
@@ -75,6 +91,20 @@ pub enum RpcError {
         size: usize,
         /// Bytes allowed.
         limit: usize,
+    },
+    /// The peer already serves as many requests of this protocol as it allows one peer.
+    #[error("node {peer} is overloaded")]
+    Overloaded {
+        /// The peer asked.
+        peer: NodeId,
+    },
+    /// No node of this cluster was found at an address.
+    #[error("no node of this cluster answers at {address}: {reason}")]
+    NoPeerAt {
+        /// The address asked.
+        address: SocketAddr,
+        /// What the transport saw.
+        reason: String,
     },
     /// The peer carried the request out and answered with an error of its own.
     #[error("node {peer}: {message}")]

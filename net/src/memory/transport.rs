@@ -181,8 +181,15 @@ impl Transport for MemoryTransport {
     }
 
     async fn identify(&self, address: SocketAddr, deadline: Duration) -> Result<NodeId, RpcError> {
-        let peer = self.network.at(address).unwrap_or_default();
-        let receiver = self.within(peer, deadline, async { Ok(self.travel(peer).await) }).await?;
+        let nobody = |reason: String| RpcError::NoPeerAt { address, reason };
+        let Some(peer) = self.network.at(address) else {
+            sleep(deadline).await;
+            return Err(nobody(format!("no answer within {deadline:?}")));
+        };
+        let receiver = self
+            .within(peer, deadline, async { Ok(self.travel(peer).await) })
+            .await
+            .map_err(|error| nobody(error.to_string()))?;
         self.set_address(receiver.id, address);
         Ok(receiver.id)
     }
