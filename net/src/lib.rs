@@ -4,6 +4,8 @@
 //! alive. It knows nothing of pods, of Raft entries or of anything else that travels in the bytes.
 
 pub mod codec;
+#[cfg(test)]
+mod contract;
 mod durable;
 mod handlers;
 mod id;

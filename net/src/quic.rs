@@ -243,3 +243,6 @@ impl Transport for QuicTransport {
             .unwrap_or(Err(RpcError::DeadlineExceeded { peer: to, after: deadline }))
     }
 }
+
+#[cfg(test)]
+mod tests;

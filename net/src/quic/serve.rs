@@ -193,13 +193,14 @@ async fn serve_joiner(shared: &Shared, connection: &Connection) {
     let served = timeout(RECEIVE_TIMEOUT, async {
         let Ok((mut send, mut receive)) = connection.accept_bi().await else { return Ok(()) };
         let head = wire::read_head(&mut receive).await?;
-        if (head.tag, head.kind) != (Protocol::Join.tag(), Kind::Request) {
-            return wire::write_answer(&mut send, Answer::NotServed).await;
-        }
-        let body = wire::read_bytes(&mut receive, head.length, MAX_JOIN_BYTES).await?;
-        let answer = match codec::encode(&judge_joiner(shared, &body, remote).await) {
-            Ok(answer) => Answer::Done(answer),
-            Err(error) => Answer::Failed(error.to_string()),
+        let answer = if (head.tag, head.kind) == (Protocol::Join.tag(), Kind::Request) {
+            let body = wire::read_bytes(&mut receive, head.length, MAX_JOIN_BYTES).await?;
+            match codec::encode(&judge_joiner(shared, &body, remote).await) {
+                Ok(answer) => Answer::Done(answer),
+                Err(error) => Answer::Failed(error.to_string()),
+            }
+        } else {
+            Answer::NotServed
         };
         wire::write_answer(&mut send, answer).await?;
         send.finish().ok();

@@ -124,12 +124,19 @@ pub(crate) fn peer_client(identity: &Identity) -> Result<ClientConfig, SettingsE
 pub(crate) fn join_client<J: JudgeCertificate>(
     judge: Arc<J>,
 ) -> Result<ClientConfig, SettingsError> {
+    client_without_certificate(judge, JOIN_ALPN)
+}
+
+pub(super) fn client_without_certificate<J: JudgeCertificate>(
+    judge: Arc<J>,
+    alpn: &[u8],
+) -> Result<ClientConfig, SettingsError> {
     let tls = rustls::ClientConfig::builder_with_provider(Arc::new(tls::provider()))
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Verifier::new(judge))
         .with_no_client_auth();
-    client(tls, JOIN_ALPN)
+    client(tls, alpn)
 }
 
 fn client(mut tls: rustls::ClientConfig, alpn: &[u8]) -> Result<ClientConfig, SettingsError> {
