@@ -191,7 +191,9 @@ async fn read(
 async fn serve_joiner(shared: &Shared, connection: &Connection) {
     let remote = connection.remote_address();
     let served = timeout(RECEIVE_TIMEOUT, async {
-        let Ok((mut send, mut receive)) = connection.accept_bi().await else { return Ok(()) };
+        let Ok((mut send, mut receive)) = connection.accept_bi().await else {
+            return Ok::<_, WireError>(());
+        };
         let head = wire::read_head(&mut receive).await?;
         let answer = if (head.tag, head.kind) == (Protocol::Join.tag(), Kind::Request) {
             let body = wire::read_bytes(&mut receive, head.length, MAX_JOIN_BYTES).await?;
