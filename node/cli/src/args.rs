@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 use crate::commands::{
-    completions::CompletionsArgs, image::ImageCommand, kubeconfig::KubeconfigArgs,
-    status::StatusArgs, token::TokenCommand,
+    apply::ApplyArgs, completions::CompletionsArgs, delete::DeleteArgs, describe::DescribeArgs,
+    get::GetArgs, image::ImageCommand, kubeconfig::KubeconfigArgs, logs::LogsArgs,
+    rollout::RolloutCommand, scale::ScaleArgs, status::StatusArgs, token::TokenCommand,
 };
 use crate::terminal::ColorChoice;
 use crate::up::UpArgs;
@@ -87,6 +88,28 @@ SIGTERM ends the node cleanly; its containers keep running.")]
 
     /// Members, voters and leader at a glance
     Status(StatusArgs),
+
+    /// List objects, or show some of them
+    Get(GetArgs),
+
+    /// Everything about an object, with its events
+    Describe(DescribeArgs),
+
+    /// Bring the cluster to what manifests say
+    Apply(ApplyArgs),
+
+    /// Delete objects by name, by label or by manifest
+    Delete(DeleteArgs),
+
+    /// Print or follow a pod's output
+    Logs(LogsArgs),
+
+    /// Set the number of replicas
+    Scale(ScaleArgs),
+
+    /// Watch, list, undo and repeat rollouts of a Deployment
+    #[command(subcommand)]
+    Rollout(RolloutCommand),
 
     /// Print a kubeconfig for this cluster
     Kubeconfig(KubeconfigArgs),

@@ -1,8 +1,15 @@
 //! The commands, a module each, and the way in.
 
+pub(crate) mod apply;
 pub(crate) mod completions;
+pub(crate) mod delete;
+pub(crate) mod describe;
+pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
+pub(crate) mod logs;
+pub(crate) mod rollout;
+pub(crate) mod scale;
 pub(crate) mod status;
 pub(crate) mod token;
 
@@ -59,6 +66,13 @@ where
         Command::Up(args) => up(args.resolve(host_name)?).await,
         Command::Token(command) => token::run(session, command).await,
         Command::Status(args) => status::run(session, &args).await,
+        Command::Get(args) => get::run(session, &args).await,
+        Command::Describe(args) => describe::run(session, &args).await,
+        Command::Apply(args) => apply::run(session, &args).await,
+        Command::Delete(args) => delete::run(session, &args).await,
+        Command::Logs(args) => logs::run(session, &args).await,
+        Command::Scale(args) => scale::run(session, &args).await,
+        Command::Rollout(command) => rollout::run(session, &command).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args).await,
         Command::Image(command) => image::run(session, &command).await,
         Command::Completions(args) => completions::run(session, &args),

@@ -9,11 +9,14 @@
 mod args;
 mod commands;
 mod connection;
+mod discovery;
 mod exit;
 mod kubeconfig;
 mod limits;
+mod manifest;
 mod render;
 mod request;
+mod target;
 mod terminal;
 mod up;
 

@@ -40,3 +40,6 @@ pub(crate) const MAX_TOKEN_SECONDS: i64 = 365 * 86_400;
 
 /// Seeds printed for a new host: enough that one is up when the line is run.
 pub(crate) const SEEDS_SHOWN: usize = 3;
+
+/// Bytes of a log printed at once: a followed line is seen when it is there.
+pub(crate) const LOG_CHUNK_BYTES: usize = 64 << 10;

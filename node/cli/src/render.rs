@@ -1,7 +1,9 @@
 //! Turning what the API answered into text. Pure: no terminal, no clock.
 
 pub(crate) mod columns;
+pub(crate) mod describe;
 pub(crate) mod status;
+pub(crate) mod table;
 
 use serde_json::Value;
 

@@ -34,7 +34,8 @@ pub(crate) struct Palette {
 }
 
 impl Palette {
-    /// No colours: for files, pipes and tests.
+    /// No colours, whatever the output is.
+    #[cfg(test)]
     pub(crate) const PLAIN: Palette = Palette { enabled: false };
 
     /// Decides by the flag, NO_COLOR and whether the output is a terminal.
@@ -85,6 +86,13 @@ impl Terminal {
         if !text.is_empty() && !text.ends_with('\n') {
             out.write_all(b"\n")?;
         }
+        out.flush()
+    }
+
+    /// Writes bytes to standard output as they are.
+    pub(crate) fn write(self, bytes: &[u8]) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
+        out.write_all(bytes)?;
         out.flush()
     }
 

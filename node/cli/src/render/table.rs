@@ -67,7 +67,8 @@ impl Table {
             .enumerate()
             .filter(|(_, column)| options.wide || column.priority == 0)
             .collect();
-        let mut headings: Vec<String> = shown.iter().map(|(_, column)| column.name.to_uppercase()).collect();
+        let mut headings: Vec<String> =
+            shown.iter().map(|(_, column)| column.name.to_uppercase()).collect();
         if options.namespaces {
             headings.insert(0, "NAMESPACE".into());
         }
@@ -75,7 +76,8 @@ impl Table {
             headings.push("LABELS".into());
         }
         let headings: Vec<&str> = headings.iter().map(String::as_str).collect();
-        let rows: Vec<Vec<Cell>> = self.rows.iter().map(|row| row.render(&shown, options)).collect();
+        let rows: Vec<Vec<Cell>> =
+            self.rows.iter().map(|row| row.render(&shown, options)).collect();
         layout(&headings, &rows, palette)
     }
 }
