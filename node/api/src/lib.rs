@@ -1,1 +1,34 @@
 //! The Kubernetes REST front: discovery, verbs, watch, OpenAPI.
+//!
+//! One HTTPS listener, every client known by its certificate. A request goes through named
+//! stages: route, authenticate, authorize, admit, store. Each verb is written once over the
+//! registry of kinds in `skein-objects`; all state is behind `skein-storage`.
+
+mod access;
+mod body;
+mod cluster;
+mod discovery;
+mod endpoints;
+mod filter;
+mod form;
+mod hosts;
+mod identity;
+pub mod limits;
+mod media;
+mod query;
+mod reply;
+mod route;
+mod server;
+mod service;
+mod subresource;
+mod tls;
+mod verbs;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::{ClusterView, UserCertificate};
+pub use hosts::{ByteStream, HostProxy, ImageLoad, LogRequest};
+pub use identity::Identity;
+pub use server::{ServeError, Server, ServerConfig, serve};
+pub use tls::{TlsConfig, TlsError};

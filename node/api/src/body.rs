@@ -1,0 +1,61 @@
+//! Reading request bodies within their bounds.
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, TryStreamExt};
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, BodyStream, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use skein_objects::{MediaType, StatusError};
+
+use crate::{limits, media};
+
+/// The whole body. One that says it is too large is refused before it is read.
+pub(crate) async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, StatusError> {
+    refuse_announced(headers, limits::BODY_BYTES as u64)?;
+    match Limited::new(body, limits::BODY_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) => {
+            Err(StatusError::bad_request(format!("the body of the request broke off: {error}")))
+        }
+    }
+}
+
+/// The whole body and its form.
+pub(crate) async fn read_typed(
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<(Bytes, MediaType), StatusError> {
+    let media = media::body_type(headers)?;
+    Ok((read(headers, body).await?, media))
+}
+
+/// The body bit by bit; more than `limit` bytes are an error.
+pub(crate) fn stream(
+    headers: &HeaderMap,
+    body: Incoming,
+    limit: u64,
+) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static, StatusError> {
+    refuse_announced(headers, limit)?;
+    let mut received = 0_u64;
+    let data = TryStreamExt::map_err(BodyStream::new(body), std::io::Error::other)
+        .try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
+    Ok(data.map(move |chunk| {
+        let chunk = chunk?;
+        received += chunk.len() as u64;
+        if received > limit {
+            return Err(std::io::Error::other(format!("the body is larger than {limit} bytes")));
+        }
+        Ok(chunk)
+    }))
+}
+
+fn refuse_announced(headers: &HeaderMap, limit: u64) -> Result<(), StatusError> {
+    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
+    let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
+    if length > limit { Err(too_large()) } else { Ok(()) }
+}
+
+fn too_large() -> StatusError {
+    StatusError::request_too_large(limits::BODY_BYTES)
+}

@@ -1,0 +1,195 @@
+//! Discovery: which groups, versions and resources there are, made from the registry of kinds.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde_json::{Value, json};
+use skein_objects::{Kind, Scope, registry};
+
+use crate::subresource::Subresource;
+
+/// What can be done to every kind.
+const VERBS: [&str; 8] =
+    ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+
+/// All discovery documents, made once.
+pub(crate) struct Discovery {
+    pub(crate) core_versions: Bytes,
+    pub(crate) core_aggregated: Bytes,
+    pub(crate) groups: Bytes,
+    pub(crate) groups_aggregated: Bytes,
+    group: BTreeMap<String, Bytes>,
+    resources: BTreeMap<(String, String), Bytes>,
+}
+
+impl Discovery {
+    pub(crate) fn new() -> Self {
+        let versions = group_versions();
+        let named: Vec<&str> = group_names().into_iter().filter(|name| !name.is_empty()).collect();
+        let groups: Vec<Value> = named.iter().map(|name| group_document(name)).collect();
+        let aggregated = |names: &[&str]| {
+            let items: Vec<Value> = names.iter().map(|name| aggregated_group(name)).collect();
+            text(&json!({
+                "kind": "APIGroupDiscoveryList",
+                "apiVersion": "apidiscovery.k8s.io/v2",
+                "metadata": {},
+                "items": items,
+            }))
+        };
+        Self {
+            core_versions: text(&json!({
+                "kind": "APIVersions",
+                "versions": ["v1"],
+                "serverAddressByClientCIDRs": [],
+            })),
+            core_aggregated: aggregated(&[""]),
+            groups: text(
+                &json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups.clone()}),
+            ),
+            groups_aggregated: aggregated(&named),
+            group: named
+                .iter()
+                .zip(&groups)
+                .map(|(name, document)| ((*name).to_owned(), text(document)))
+                .collect(),
+            resources: versions
+                .into_iter()
+                .map(|(group, version)| {
+                    let document = text(&resource_list(group, version));
+                    ((group.to_owned(), version.to_owned()), document)
+                })
+                .collect(),
+        }
+    }
+
+    /// The `APIGroup` of a group.
+    pub(crate) fn group(&self, group: &str) -> Option<Bytes> {
+        self.group.get(group).cloned()
+    }
+
+    /// The `APIResourceList` of a version of a group.
+    pub(crate) fn resources(&self, group: &str, version: &str) -> Option<Bytes> {
+        self.resources.get(&(group.to_owned(), version.to_owned())).cloned()
+    }
+}
+
+fn text(document: &Value) -> Bytes {
+    document.to_string().into()
+}
+
+/// Groups and versions in the order of the registry, each once.
+fn group_versions() -> Vec<(&'static str, &'static str)> {
+    let mut found = Vec::new();
+    for kind in registry().all() {
+        let group_version = (kind.group, kind.version);
+        if !found.contains(&group_version) {
+            found.push(group_version);
+        }
+    }
+    found
+}
+
+fn group_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = group_versions().into_iter().map(|(group, _)| group).collect();
+    names.dedup();
+    names
+}
+
+fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
+    registry().all().iter().filter(move |kind| kind.group == group && kind.version == version)
+}
+
+fn versions_of(group: &str) -> Vec<&'static str> {
+    let all = group_versions().into_iter();
+    all.filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
+}
+
+fn group_document(group: &str) -> Value {
+    let version =
+        |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+    let versions: Vec<Value> = versions_of(group).iter().map(version).collect();
+    json!({
+        "kind": "APIGroup",
+        "apiVersion": "v1",
+        "name": group,
+        "preferredVersion": versions.first(),
+        "versions": versions,
+    })
+}
+
+fn resource_list(group: &str, version: &str) -> Value {
+    let mut resources = Vec::new();
+    for kind in kinds_of(group, version) {
+        resources.push(json!({
+            "name": kind.plural,
+            "singularName": kind.singular,
+            "namespaced": kind.scope == Scope::Namespaced,
+            "kind": kind.kind,
+            "verbs": VERBS,
+            "shortNames": kind.short_names,
+            "categories": kind.categories,
+        }));
+        resources.extend(Subresource::all_of(kind).map(|part| subresource(kind, part)));
+    }
+    let group_version =
+        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+    json!({
+        "kind": "APIResourceList",
+        "apiVersion": "v1",
+        "groupVersion": group_version,
+        "resources": resources,
+    })
+}
+
+fn subresource(kind: &Kind, part: Subresource) -> Value {
+    let (group, version, name) = part.response_kind(kind);
+    let mut resource = json!({
+        "name": format!("{}/{}", kind.plural, part.name()),
+        "singularName": "",
+        "namespaced": kind.scope == Scope::Namespaced,
+        "kind": name,
+        "verbs": part.verbs(),
+    });
+    if group != kind.group {
+        resource["group"] = json!(group);
+        resource["version"] = json!(version);
+    }
+    resource
+}
+
+fn aggregated_group(group: &str) -> Value {
+    let version = |version: &&str| {
+        let resources: Vec<Value> = kinds_of(group, version).map(aggregated_resource).collect();
+        json!({"version": version, "freshness": "Current", "resources": resources})
+    };
+    let versions: Vec<Value> = versions_of(group).iter().map(version).collect();
+    let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+    json!({"metadata": metadata, "versions": versions})
+}
+
+fn aggregated_resource(kind: &Kind) -> Value {
+    let response_kind =
+        |group, version, kind| json!({"group": group, "version": version, "kind": kind});
+    let parts = Subresource::all_of(kind).map(|part| {
+        let (group, version, name) = part.response_kind(kind);
+        json!({
+            "subresource": part.name(),
+            "responseKind": response_kind(group, version, name),
+            "verbs": part.verbs(),
+        })
+    });
+    let scope = match kind.scope {
+        Scope::Namespaced => "Namespaced",
+        Scope::Cluster => "Cluster",
+    };
+    json!({
+        "resource": kind.plural,
+        "responseKind": response_kind(kind.group, kind.version, kind.kind),
+        "scope": scope,
+        "singularResource": kind.singular,
+        "shortNames": kind.short_names,
+        "categories": kind.categories,
+        "verbs": VERBS,
+        "subresources": parts.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,125 @@
+//! Everything that is not objects: discovery, OpenAPI and Skein's own endpoints.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Method, StatusCode};
+use hyper::body::Incoming;
+use serde::Deserialize;
+use serde_json::json;
+use skein_objects::{StatusError, openapi};
+
+use crate::{
+    body, limits,
+    media::{self, AGGREGATED_DISCOVERY, JSON},
+    reply::{self, Reply},
+    route::Route,
+    service::Service,
+};
+
+/// Answers a request for anything but objects.
+pub(crate) async fn respond(
+    service: &Service,
+    route: Route,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Reply, StatusError> {
+    let wanted = match route {
+        Route::Images | Route::Kubeconfig => &[Method::POST][..],
+        _ => &[Method::GET, Method::HEAD],
+    };
+    if !wanted.contains(method) {
+        return Err(StatusError::method_not_allowed(method));
+    }
+    let discovery = &service.discovery;
+    match route {
+        Route::CoreVersions => {
+            Ok(discovered(headers, &discovery.core_versions, &discovery.core_aggregated))
+        }
+        Route::Groups => Ok(discovered(headers, &discovery.groups, &discovery.groups_aggregated)),
+        Route::Group(group) => document(discovery.group(&group)),
+        Route::Resources { group, version } => document(discovery.resources(&group, &version)),
+        Route::OpenApiIndex => document(Some(openapi::v3_index())),
+        Route::OpenApi { group, version } => document(openapi::v3(&path_name(&group, &version))),
+        Route::OpenApiV2 => {
+            media::shape(headers)?;
+            document(Some(openapi::v2()))
+        }
+        Route::ClusterStatus => Ok(reply::json_value(StatusCode::OK, &service.cluster.status())),
+        Route::Images => load_images(service, headers, body).await,
+        Route::Kubeconfig => issue_user(service, headers, body).await,
+        Route::Alive | Route::Ready | Route::Version | Route::Objects(_) => {
+            Err(StatusError::no_resource())
+        }
+    }
+}
+
+/// Discovery in the form the client prefers.
+fn discovered(headers: &HeaderMap, plain: &Bytes, aggregated: &Bytes) -> Reply {
+    if media::wants_aggregated_discovery(headers) {
+        reply::bytes(StatusCode::OK, AGGREGATED_DISCOVERY, aggregated.clone())
+    } else {
+        reply::bytes(StatusCode::OK, JSON, plain.clone())
+    }
+}
+
+fn document(document: Option<Bytes>) -> Result<Reply, StatusError> {
+    let document = document.ok_or_else(StatusError::no_resource)?;
+    Ok(reply::json_bytes(StatusCode::OK, document))
+}
+
+/// `api/v1` or `apis/GROUP/VERSION`.
+fn path_name(group: &str, version: &str) -> String {
+    if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// Loads the image archive in the body on every node.
+async fn load_images(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Reply, StatusError> {
+    let archive = body::stream(headers, body, limits::IMAGE_ARCHIVE_BYTES)?.boxed();
+    let loads = service.hosts.load_image(archive).await?;
+    Ok(reply::json_value(StatusCode::OK, &json!(loads)))
+}
+
+/// Whom to make a certificate for.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct UserRequest {
+    user: String,
+    #[serde(default)]
+    groups: Vec<String>,
+    lifetime_seconds: u64,
+}
+
+/// Makes a client certificate for a user.
+async fn issue_user(
+    service: &Service,
+    headers: &HeaderMap,
+    body: Incoming,
+) -> Result<Reply, StatusError> {
+    let bytes = body::read(headers, body).await?;
+    let request: UserRequest = serde_json::from_slice(&bytes)
+        .map_err(|error| StatusError::bad_request(format!("the body is unusable: {error}")))?;
+    if request.user.is_empty() || request.user.starts_with("system:") {
+        return Err(StatusError::bad_request(
+            "user must be given and must not begin with \"system:\", which is for the cluster's own",
+        ));
+    }
+    if request.groups.iter().any(|group| group == "system:nodes") {
+        return Err(StatusError::bad_request("a user cannot be one of the group system:nodes"));
+    }
+    let lifetime = Duration::from_secs(request.lifetime_seconds).min(limits::USER_CERTIFICATE);
+    if lifetime.is_zero() {
+        return Err(StatusError::bad_request("lifetimeSeconds must be greater than 0"));
+    }
+    let issued = service.cluster.issue_user(&request.user, &request.groups, lifetime).await?;
+    Ok(reply::json_value(
+        StatusCode::CREATED,
+        &json!({"certificate": issued.certificate, "key": issued.key, "ca": issued.ca}),
+    ))
+}

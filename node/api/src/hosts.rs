@@ -1,0 +1,65 @@
+//! What the API asks of the hosts that run pods, wherever they are.
+
+use std::io;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use skein_objects::StatusError;
+
+/// Bytes as they come; an error is the last item.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// Which log of which container, and how much of it. Travels between nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRequest {
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// Uid of the pod.
+    pub uid: String,
+    /// Name of the container.
+    pub container: String,
+    /// Keep sending what is written from now on.
+    pub follow: bool,
+    /// The log of the container that ended before the present one.
+    pub previous: bool,
+    /// Begin each line with its time.
+    pub timestamps: bool,
+    /// Only that many lines from the end.
+    pub tail_lines: Option<u64>,
+    /// Only lines since that time, in seconds since 1970.
+    pub since_unix_seconds: Option<i64>,
+    /// At most that many bytes.
+    pub limit_bytes: Option<u64>,
+}
+
+/// What came of loading an image archive on one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageLoad {
+    /// Name of the node.
+    pub node: String,
+    /// References of the images loaded.
+    pub images: Vec<String>,
+    /// Why it failed there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// Reaches the inside of pods on any host.
+#[async_trait]
+pub trait HostProxy: Send + Sync + 'static {
+    /// The log of a container on `node`.
+    ///
+    /// # Errors
+    /// `NotFound` where the container is not there, `ServiceUnavailable` where the host is not.
+    async fn pod_logs(&self, node: &str, request: LogRequest) -> Result<ByteStream, StatusError>;
+
+    /// Loads an image archive on every node and says what came of it on each.
+    ///
+    /// # Errors
+    /// Where the archive could not be read to its end.
+    async fn load_image(&self, archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError>;
+}

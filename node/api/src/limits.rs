@@ -1,0 +1,63 @@
+//! The bounds of this crate.
+
+use std::time::Duration;
+
+/// Largest request body in bytes, as in Kubernetes.
+pub const BODY_BYTES: usize = 3 * 1024 * 1024;
+
+/// Connections open at once; further ones are closed as they come. A connection costs some 50 KB.
+pub const CONNECTIONS: usize = 4096;
+
+/// Requests served at once, watches and logs aside; further ones are answered with 429. Kubernetes
+/// allows 600.
+pub const REQUESTS: usize = 1024;
+
+/// Watches and followed logs served at once; further ones are answered with 429.
+pub const STREAMS: usize = 8192;
+
+/// Streams one HTTP/2 connection may have open, as in Kubernetes.
+pub const HTTP2_STREAMS: u32 = 100;
+
+/// Bytes of the headers of one request.
+pub const HEADER_BYTES: u32 = 64 * 1024;
+
+/// How long a TLS handshake may take.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the headers of a request, and how long a connection may be
+/// idle between two.
+pub const HEADERS: Duration = Duration::from_secs(90);
+
+/// How often a silent HTTP/2 connection is pinged, and how long the answer may take.
+pub const HTTP2_PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(15));
+
+/// How long a request that is no stream may take, as in Kubernetes.
+pub const REQUEST: Duration = Duration::from_secs(60);
+
+/// How long open requests get to end when the server stops.
+pub const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long a watch without `timeoutSeconds` lasts at least; up to as much again is added, so
+/// that watches begun together do not all come back together.
+pub const WATCH: Duration = Duration::from_secs(30 * 60);
+
+/// How often a quiet watch gets a bookmark.
+pub const BOOKMARK: Duration = Duration::from_secs(60);
+
+/// Records read from the store at once when a selector filters a limited list.
+pub const PAGE: usize = 500;
+
+/// Deletions of one deletecollection under way at once.
+pub const COLLECTION_DELETES: usize = 16;
+
+/// Bytes of a list put into one chunk of the response.
+pub const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Seconds after which a client that met an overloaded server should come back.
+pub const RETRY_AFTER_SECONDS: u32 = 1;
+
+/// Longest life of a user certificate made through the API.
+pub const USER_CERTIFICATE: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Largest image archive in bytes.
+pub const IMAGE_ARCHIVE_BYTES: u64 = 20 * 1024 * 1024 * 1024;

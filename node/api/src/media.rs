@@ -1,0 +1,173 @@
+//! Media types: what a client accepts and what it sends.
+
+use http::{HeaderMap, header};
+use skein_objects::{MediaType, StatusError};
+
+/// The form in which objects are answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shape {
+    /// As they are.
+    Object,
+    /// As rows for people (`meta.k8s.io/v1` `Table`).
+    Table,
+    /// Their metadata alone (`PartialObjectMetadata`).
+    Metadata,
+}
+
+/// The content type of every JSON answer.
+pub(crate) const JSON: &str = "application/json";
+/// The content type of aggregated discovery.
+pub(crate) const AGGREGATED_DISCOVERY: &str =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+
+/// How a patch changes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PatchType {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' merge by list keys.
+    Strategic,
+}
+
+/// One entry of an `Accept` header or a `Content-Type`.
+struct Entry<'a> {
+    essence: &'a str,
+    parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Entry<'a> {
+    fn parse(text: &'a str) -> Self {
+        let mut parts = text.split(';').map(str::trim);
+        let essence = parts.next().unwrap_or_default();
+        let parameters = parts.filter_map(|part| part.split_once('=')).collect();
+        Self { essence, parameters }
+    }
+
+    fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+    }
+
+    fn is_json(&self) -> bool {
+        matches!(self.essence, JSON | "application/*" | "*/*")
+    }
+
+    fn shape(&self) -> Option<Shape> {
+        if !self.is_json() {
+            return None;
+        }
+        let is_meta =
+            self.parameter("g") == Some("meta.k8s.io") && self.parameter("v") == Some("v1");
+        match self.parameter("as") {
+            None => Some(Shape::Object),
+            Some("Table") if is_meta => Some(Shape::Table),
+            Some("PartialObjectMetadata" | "PartialObjectMetadataList") if is_meta => {
+                Some(Shape::Metadata)
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn is_aggregated_discovery(&self) -> bool {
+        self.is_json()
+            && self.parameter("as") == Some("APIGroupDiscoveryList")
+            && self.parameter("g") == Some("apidiscovery.k8s.io")
+            && self.parameter("v") == Some("v2")
+    }
+}
+
+fn accepted(headers: &HeaderMap) -> Vec<Entry<'_>> {
+    let values = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(|entry| Entry::parse(entry.trim())).collect()
+}
+
+/// The first form the client accepts that there is.
+pub(crate) fn shape(headers: &HeaderMap) -> Result<Shape, StatusError> {
+    let entries = accepted(headers);
+    if entries.is_empty() {
+        return Ok(Shape::Object);
+    }
+    let found = entries.iter().find_map(Entry::shape);
+    found.ok_or_else(|| StatusError::not_acceptable(&[JSON]))
+}
+
+/// Whether the client prefers aggregated discovery.
+pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
+    accepted(headers).iter().any(Entry::is_aggregated_discovery)
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    value.and_then(|value| value.split(';').next()).map(str::trim).unwrap_or_default()
+}
+
+/// The form of a body that is an object or options.
+pub(crate) fn body_type(headers: &HeaderMap) -> Result<MediaType, StatusError> {
+    match content_type(headers) {
+        "" | JSON => Ok(MediaType::Json),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(MediaType::Yaml),
+        _ => Err(StatusError::unsupported_media_type(&[JSON, "application/yaml"])),
+    }
+}
+
+/// The form of a patch. Server-side apply is not one of them: a client that offers it is told
+/// what there is.
+pub(crate) fn patch_type(headers: &HeaderMap) -> Result<PatchType, StatusError> {
+    match content_type(headers) {
+        "application/json-patch+json" => Ok(PatchType::Json),
+        "application/merge-patch+json" => Ok(PatchType::Merge),
+        "application/strategic-merge-patch+json" => Ok(PatchType::Strategic),
+        _ => Err(StatusError::unsupported_media_type(&[
+            "application/json-patch+json",
+            "application/merge-patch+json",
+            "application/strategic-merge-patch+json",
+        ])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: header::HeaderName, value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(name, http::HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn the_first_form_there_is_wins() {
+        let cases = [
+            ("", Some(Shape::Object)),
+            ("*/*", Some(Shape::Object)),
+            ("application/vnd.kubernetes.protobuf,application/json", Some(Shape::Object)),
+            ("application/json;stream=watch", Some(Shape::Object)),
+            ("application/json;as=Table;v=v1;g=meta.k8s.io,application/json", Some(Shape::Table)),
+            ("application/json;as=Table;v=v9;g=meta.k8s.io, application/json", Some(Shape::Object)),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Some(Shape::Metadata),
+            ),
+            ("application/vnd.kubernetes.protobuf", None),
+        ];
+        for (accept, expected) in cases {
+            let headers = headers(header::ACCEPT, accept);
+            let headers = if accept.is_empty() { HeaderMap::new() } else { headers };
+            assert_eq!(shape(&headers).ok(), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn bodies_are_json_or_yaml() {
+        let of = |value| body_type(&headers(header::CONTENT_TYPE, value));
+        assert_eq!(of("application/json; charset=utf-8").unwrap(), MediaType::Json);
+        assert_eq!(of("application/yaml").unwrap(), MediaType::Yaml);
+        assert_eq!(of("application/vnd.kubernetes.protobuf").unwrap_err().code, 415);
+    }
+
+    #[test]
+    fn server_side_apply_is_refused_with_what_there_is() {
+        let refused = patch_type(&headers(header::CONTENT_TYPE, "application/apply-patch+yaml"));
+        let message = refused.unwrap_err().message;
+        assert!(message.contains("application/strategic-merge-patch+json"), "{message}");
+    }
+}

@@ -1,0 +1,122 @@
+//! The query string as parameters.
+
+use std::str::FromStr;
+
+use skein_consensus::Revision;
+use skein_objects::{FieldValidation, StatusError};
+use skein_storage::WriteOptions;
+
+/// The parameters of a request, decoded; of a repeated one the first counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(crate) fn parse(query: Option<&str>) -> Self {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
+    /// A parameter that is there and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, StatusError> {
+        Ok(self.optional_flag(name)?.unwrap_or(false))
+    }
+
+    pub(crate) fn optional_flag(&self, name: &str) -> Result<Option<bool>, StatusError> {
+        match self.get(name) {
+            None => Ok(None),
+            Some("true" | "1" | "True" | "TRUE" | "t" | "T") => Ok(Some(true)),
+            Some("false" | "0" | "False" | "FALSE" | "f" | "F") => Ok(Some(false)),
+            Some(other) => Err(invalid(name, other)),
+        }
+    }
+
+    pub(crate) fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, StatusError> {
+        let parse = |text: &str| text.parse().map_err(|_| invalid(name, text));
+        self.get(name).map(parse).transpose()
+    }
+
+    /// `dryRun` and with it how to write.
+    pub(crate) fn write_options(&self) -> Result<WriteOptions, StatusError> {
+        Ok(WriteOptions { dry_run: dry_run(self.get("dryRun").into_iter())? })
+    }
+
+    /// `fieldValidation`.
+    pub(crate) fn field_validation(&self) -> Result<FieldValidation, StatusError> {
+        self.get("fieldValidation").unwrap_or_default().parse()
+    }
+
+    /// `resourceVersion` as reads use it.
+    pub(crate) fn version(&self) -> Result<Version, StatusError> {
+        match self.get("resourceVersion") {
+            None => Ok(Version::Latest),
+            Some("0") => Ok(Version::Any),
+            Some(text) => match text.parse() {
+                Ok(revision) => Ok(Version::At(Revision(revision))),
+                Err(_) => Err(invalid("resourceVersion", text)),
+            },
+        }
+    }
+}
+
+/// The `resourceVersion` of a read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Version {
+    /// Not given: the most recent state.
+    Latest,
+    /// `0`: whatever is at hand.
+    Any,
+    /// This revision, or one no older, as the verb has it.
+    At(Revision),
+}
+
+/// Reads `dryRun` directives; `All` is the only one there is.
+pub(crate) fn dry_run<'a>(directives: impl Iterator<Item = &'a str>) -> Result<bool, StatusError> {
+    let mut is_dry = false;
+    for directive in directives {
+        if directive != "All" {
+            return Err(StatusError::bad_request(format!(
+                "dryRun: Unsupported value: \"{directive}\": supported values: \"All\""
+            )));
+        }
+        is_dry = true;
+    }
+    Ok(is_dry)
+}
+
+fn invalid(name: &str, value: &str) -> StatusError {
+    StatusError::bad_request(format!("{name}: Invalid value: \"{value}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded_and_empty_ones_are_absent() {
+        let query = Query::parse(Some("labelSelector=a%3Db%2Cc&limit=&watch=1"));
+        assert_eq!(query.get("labelSelector"), Some("a=b,c"));
+        assert_eq!(query.get("limit"), None);
+        assert!(query.flag("watch").unwrap());
+    }
+
+    #[test]
+    fn resource_versions_tell_how_fresh_a_read_must_be() {
+        let version = |text: &str| Query::parse(Some(text)).version();
+        assert_eq!(version("").unwrap(), Version::Latest);
+        assert_eq!(version("resourceVersion=0").unwrap(), Version::Any);
+        assert_eq!(version("resourceVersion=12").unwrap(), Version::At(Revision(12)));
+        assert!(version("resourceVersion=soon").is_err());
+    }
+
+    #[test]
+    fn a_dry_run_is_all_or_an_error() {
+        assert!(dry_run(["All"].into_iter()).unwrap());
+        assert!(!dry_run(std::iter::empty()).unwrap());
+        assert!(dry_run(["Some"].into_iter()).is_err());
+    }
+}

@@ -1,0 +1,107 @@
+//! Responses: JSON, errors as `Status`, streams.
+
+use std::io;
+
+use bytes::Bytes;
+use futures::Stream;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use skein_objects::{Kind, StatusError};
+
+use crate::media::JSON;
+
+/// The body of every response.
+pub(crate) type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
+
+/// A response.
+pub(crate) type Reply = Response<ReplyBody>;
+
+/// A response with bytes of a type.
+pub(crate) fn bytes(code: StatusCode, content_type: &'static str, body: Bytes) -> Reply {
+    let body = Full::new(body).map_err(|never| match never {}).boxed_unsync();
+    with_type(code, content_type, body)
+}
+
+/// A response with JSON text.
+pub(crate) fn json_bytes(code: StatusCode, body: Bytes) -> Reply {
+    bytes(code, JSON, body)
+}
+
+/// A response with a JSON tree.
+pub(crate) fn json_value(code: StatusCode, body: &Value) -> Reply {
+    json_bytes(code, body.to_string().into())
+}
+
+/// A response whose body comes bit by bit.
+pub(crate) fn stream<S>(content_type: &'static str, chunks: S) -> Reply
+where
+    S: Stream<Item = io::Result<Bytes>> + Send + 'static,
+{
+    use futures::StreamExt;
+    let body = BodyExt::boxed_unsync(StreamBody::new(chunks.map(|chunk| chunk.map(Frame::data))));
+    with_type(StatusCode::OK, content_type, body)
+}
+
+fn with_type(code: StatusCode, content_type: &'static str, body: ReplyBody) -> Reply {
+    let mut reply = Response::new(body);
+    *reply.status_mut() = code;
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+    reply
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    reply
+}
+
+/// The answer to a request that failed.
+pub(crate) fn error(error: &StatusError) -> Reply {
+    let code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut reply = json_value(code, &error.to_value());
+    if let Some(seconds) = error.retry_after_seconds {
+        reply.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    reply
+}
+
+/// The `Status` that says something was done to an object.
+pub(crate) fn success(code: StatusCode, kind: &Kind, name: &str, uid: Option<&str>) -> Reply {
+    let mut details = json!({"name": name, "group": kind.group, "kind": kind.plural});
+    if let Some(uid) = uid {
+        details["uid"] = json!(uid);
+    }
+    if kind.group.is_empty()
+        && let Some(details) = details.as_object_mut()
+    {
+        details.remove("group");
+    }
+    let status = json!({
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
+        "details": details, "code": code.as_u16(),
+    });
+    json_value(code, &status)
+}
+
+/// The same response to a `HEAD` request.
+pub(crate) fn without_body(reply: Reply) -> Reply {
+    reply.map(|_| Full::new(Bytes::new()).map_err(|never| match never {}).boxed_unsync())
+}
+
+/// Adds the warnings that `kubectl` prints, as RFC 7234 has them.
+pub(crate) fn warn(mut reply: Reply, warnings: &[String]) -> Reply {
+    for warning in warnings {
+        let mut text = String::with_capacity(warning.len() + 8);
+        text.push_str("299 - \"");
+        for character in warning.chars().filter(|character| !character.is_control()) {
+            if matches!(character, '"' | '\\') {
+                text.push('\\');
+            }
+            text.push(character);
+        }
+        text.push('"');
+        if let Ok(value) = HeaderValue::from_bytes(text.as_bytes()) {
+            reply.headers_mut().append(header::WARNING, value);
+        }
+    }
+    reply
+}

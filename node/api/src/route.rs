@@ -1,0 +1,184 @@
+//! From a path to what it names. Pure.
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+use skein_objects::{Kind, Scope, StatusError, registry};
+
+use crate::subresource::Subresource;
+
+/// What a path names.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Route {
+    /// `/healthz`, `/livez`.
+    Alive,
+    /// `/readyz`.
+    Ready,
+    /// `/version`.
+    Version,
+    /// `/api`.
+    CoreVersions,
+    /// `/apis`.
+    Groups,
+    /// `/apis/GROUP`.
+    Group(String),
+    /// `/api/v1`, `/apis/GROUP/VERSION`.
+    Resources { group: String, version: String },
+    /// `/openapi/v3`.
+    OpenApiIndex,
+    /// `/openapi/v3/…`.
+    OpenApi { group: String, version: String },
+    /// `/openapi/v2`.
+    OpenApiV2,
+    /// `/skein/v1/status`.
+    ClusterStatus,
+    /// `/skein/v1/images`.
+    Images,
+    /// `/skein/v1/kubeconfig`.
+    Kubeconfig,
+    /// Objects.
+    Objects(Target),
+}
+
+impl Route {
+    /// Whether it is served to clients without a certificate.
+    pub(crate) fn is_public(&self) -> bool {
+        matches!(self, Self::Alive | Self::Ready | Self::Version)
+    }
+}
+
+/// Objects of a kind: all, those of a namespace, one, or a part of one.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Target {
+    pub(crate) kind: &'static Kind,
+    pub(crate) namespace: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) subresource: Option<Subresource>,
+}
+
+impl Target {
+    /// The namespace, empty for cluster-scoped kinds.
+    pub(crate) fn namespace(&self) -> &str {
+        self.namespace.as_deref().unwrap_or_default()
+    }
+
+    /// The name, empty for collections.
+    pub(crate) fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+}
+
+/// What a request does to its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Get,
+    List,
+    Watch,
+    Create,
+    Update,
+    Patch,
+    Delete,
+    DeleteCollection,
+}
+
+/// Reads a path.
+///
+/// # Errors
+/// 404 where it names nothing that is served.
+pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
+    let decode = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    let segments: Vec<String> =
+        path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
+    let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let route = match segments.as_slice() {
+        ["healthz" | "livez", ..] => Route::Alive,
+        ["readyz", ..] => Route::Ready,
+        ["version"] => Route::Version,
+        ["api"] => Route::CoreVersions,
+        ["api", version] => resources("", version),
+        ["api", version, rest @ ..] => Route::Objects(target("", version, rest)?),
+        ["apis"] => Route::Groups,
+        ["apis", group] => Route::Group((*group).to_owned()),
+        ["apis", group, version] => resources(group, version),
+        ["apis", group, version, rest @ ..] => Route::Objects(target(group, version, rest)?),
+        ["openapi", "v2"] => Route::OpenApiV2,
+        ["openapi", "v3"] => Route::OpenApiIndex,
+        ["openapi", "v3", "api", version] => openapi("", version),
+        ["openapi", "v3", "apis", group, version] => openapi(group, version),
+        ["skein", "v1", "status"] => Route::ClusterStatus,
+        ["skein", "v1", "images"] => Route::Images,
+        ["skein", "v1", "kubeconfig"] => Route::Kubeconfig,
+        _ => return Err(StatusError::no_resource()),
+    };
+    Ok(route)
+}
+
+fn resources(group: &str, version: &str) -> Route {
+    Route::Resources { group: group.to_owned(), version: version.to_owned() }
+}
+
+fn openapi(group: &str, version: &str) -> Route {
+    Route::OpenApi { group: group.to_owned(), version: version.to_owned() }
+}
+
+fn target(group: &str, version: &str, rest: &[&str]) -> Result<Target, StatusError> {
+    let (namespace, rest) = match rest {
+        // A part of the namespace itself, not a collection in it.
+        ["namespaces", _, "status" | "finalize", ..] => (None, rest),
+        ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (Some(*namespace), rest),
+        rest => (None, rest),
+    };
+    let (plural, name, part) = match rest {
+        [plural] => (*plural, None, None),
+        [plural, name] => (*plural, Some(*name), None),
+        [plural, name, part] => (*plural, Some(*name), Some(*part)),
+        _ => return Err(StatusError::no_resource()),
+    };
+    let kind = registry().by_resource(group, version, plural);
+    let kind = kind.ok_or_else(StatusError::no_resource)?;
+    let fits = match kind.scope {
+        Scope::Cluster => namespace.is_none(),
+        // Only a list goes over all namespaces.
+        Scope::Namespaced => namespace.is_some() || name.is_none(),
+    };
+    let subresource = match part {
+        None => None,
+        Some(part) => Some(Subresource::of(kind, part).ok_or_else(StatusError::no_resource)?),
+    };
+    if !fits {
+        return Err(StatusError::no_resource());
+    }
+    Ok(Target {
+        kind,
+        namespace: namespace.map(str::to_owned),
+        name: name.map(str::to_owned),
+        subresource,
+    })
+}
+
+/// What `method` does to `target`; `None` where it does nothing there.
+pub(crate) fn verb(method: &Method, target: &Target, is_watch: bool) -> Option<Verb> {
+    let is_item = target.name.is_some();
+    let verb = match *method {
+        Method::GET | Method::HEAD if is_watch && target.subresource.is_none() => Verb::Watch,
+        Method::GET | Method::HEAD if is_item => Verb::Get,
+        Method::GET | Method::HEAD => Verb::List,
+        Method::POST => Verb::Create,
+        Method::PUT if is_item => Verb::Update,
+        Method::PATCH if is_item => Verb::Patch,
+        Method::DELETE if is_item => Verb::Delete,
+        Method::DELETE => Verb::DeleteCollection,
+        _ => return None,
+    };
+    let allowed = match &target.subresource {
+        Some(subresource) => subresource.allows(verb),
+        // Objects are made in their collection, in a namespace if they live in one.
+        None if verb == Verb::Create => {
+            !is_item && (target.namespace.is_some() || target.kind.scope == Scope::Cluster)
+        }
+        None => true,
+    };
+    allowed.then_some(verb)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,179 @@
+//! The chain every request goes through: route, authenticate, authorize, then the verb, which
+//! admits and stores. Bounds how much is under way at once.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Method, Request, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+use skein_objects::StatusError;
+use skein_storage::Storage;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ClusterView, HostProxy, ServerConfig,
+    access::{self, Attributes},
+    discovery::Discovery,
+    endpoints,
+    identity::{Identity, authenticate},
+    limits,
+    query::Query,
+    reply::{self, Reply},
+    route::{Route, Target, Verb, route, verb},
+    subresource::Subresource,
+    verbs,
+};
+
+/// What all requests share.
+pub(crate) struct Service {
+    pub(crate) storage: Storage,
+    pub(crate) hosts: Arc<dyn HostProxy>,
+    pub(crate) cluster: Arc<dyn ClusterView>,
+    pub(crate) discovery: Discovery,
+    pub(crate) cancel: CancellationToken,
+    requests: Arc<Semaphore>,
+    streams: Arc<Semaphore>,
+}
+
+/// One request whose target is objects.
+pub(crate) struct Call {
+    pub(crate) target: Target,
+    pub(crate) verb: Verb,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    /// Absent once it has been read.
+    pub(crate) body: Option<Incoming>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        storage: Storage,
+        hosts: Arc<dyn HostProxy>,
+        cluster: Arc<dyn ClusterView>,
+        config: &ServerConfig,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            storage,
+            hosts,
+            cluster,
+            discovery: Discovery::new(),
+            cancel,
+            requests: Arc::new(Semaphore::new(config.requests)),
+            streams: Arc::new(Semaphore::new(config.streams)),
+        }
+    }
+
+    /// Answers a request; what fails becomes a `Status`.
+    pub(crate) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        identity: Option<Arc<Identity>>,
+    ) -> Reply {
+        let is_head = request.method() == Method::HEAD;
+        let reply = match self.respond(request, identity.as_deref()).await {
+            Ok(reply) => reply,
+            Err(error) => reply::error(&error),
+        };
+        if is_head { reply::without_body(reply) } else { reply }
+    }
+
+    async fn respond(
+        &self,
+        request: Request<Incoming>,
+        identity: Option<&Identity>,
+    ) -> Result<Reply, StatusError> {
+        let routed = route(request.uri().path());
+        if let Ok(route) = &routed
+            && route.is_public()
+        {
+            return self.respond_publicly(route, request.method());
+        }
+        let identity = authenticate(identity)?;
+        let (parts, body) = request.into_parts();
+        let query = Query::parse(parts.uri.query());
+        match routed? {
+            Route::Objects(target) => {
+                let is_watch = query.flag("watch")?;
+                let verb = verb(&parts.method, &target, is_watch)
+                    .ok_or_else(|| StatusError::method_not_allowed(&parts.method))?;
+                access::authorize(&Attributes::of(identity, &parts.method, Some((verb, &target))))?;
+                let call = Call { target, verb, query, headers: parts.headers, body: Some(body) };
+                self.respond_bounded(call).await
+            }
+            route => {
+                access::authorize(&Attributes::of(identity, &parts.method, None))?;
+                let long = matches!(route, Route::Images);
+                let permit = self.admit_load(long)?;
+                let work = endpoints::respond(self, route, &parts.method, &parts.headers, body);
+                let result = if long { work.await } else { within_deadline(work).await };
+                drop(permit);
+                result
+            }
+        }
+    }
+
+    /// Serves an object request within its bounds: streams hold their place as long as they last,
+    /// everything else has a deadline.
+    async fn respond_bounded(&self, call: Call) -> Result<Reply, StatusError> {
+        let is_log = call.target.subresource == Some(Subresource::Log);
+        if call.verb == Verb::Watch || is_log {
+            let permit = self.admit_load(true)?;
+            return within_deadline(verbs::stream(self, call, permit)).await;
+        }
+        let permit = self.admit_load(false)?;
+        let result = within_deadline(verbs::respond(self, call)).await;
+        drop(permit);
+        result
+    }
+
+    /// A place among the requests under way.
+    fn admit_load(&self, is_stream: bool) -> Result<OwnedSemaphorePermit, StatusError> {
+        let places = if is_stream { &self.streams } else { &self.requests };
+        places.clone().try_acquire_owned().map_err(|_| {
+            StatusError::too_many_requests(
+                "the server has received too many requests and has asked us to try again later",
+                limits::RETRY_AFTER_SECONDS,
+            )
+        })
+    }
+
+    fn respond_publicly(&self, route: &Route, method: &Method) -> Result<Reply, StatusError> {
+        if !matches!(*method, Method::GET | Method::HEAD) {
+            return Err(StatusError::method_not_allowed(method));
+        }
+        let text = |code, text: String| Ok(reply::bytes(code, "text/plain", text.into()));
+        match route {
+            Route::Ready => match self.cluster.ready() {
+                Ok(()) => text(StatusCode::OK, "ok".to_owned()),
+                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+            },
+            Route::Version => Ok(reply::json_value(StatusCode::OK, &version())),
+            _ => text(StatusCode::OK, "ok".to_owned()),
+        }
+    }
+}
+
+/// What `kubectl version` shows: the Kubernetes API this is, and in the build the Skein it is.
+fn version() -> serde_json::Value {
+    json!({
+        "major": "1",
+        "minor": "36",
+        "gitVersion": concat!("v1.36.0+skein.", env!("CARGO_PKG_VERSION")),
+        "gitCommit": "",
+        "gitTreeState": "clean",
+        "buildDate": "",
+        "goVersion": "",
+        "compiler": "rustc",
+        "platform": format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+    })
+}
+
+async fn within_deadline(
+    work: impl Future<Output = Result<Reply, StatusError>>,
+) -> Result<Reply, StatusError> {
+    tokio::time::timeout(limits::REQUEST, work).await.unwrap_or_else(|_| {
+        Err(StatusError::timeout("Timeout: request did not complete within the allotted timeout"))
+    })
+}

@@ -1,0 +1,80 @@
+//! The parts of objects that have an address of their own.
+
+use k8s_openapi::{Resource, api::core::v1::Pod};
+use skein_objects::Kind;
+
+use crate::route::Verb;
+
+/// A part of an object, or something done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subresource {
+    Status,
+    Scale,
+    Log,
+    Binding,
+    Eviction,
+}
+
+const ALL: [Subresource; 5] = [
+    Subresource::Status,
+    Subresource::Scale,
+    Subresource::Log,
+    Subresource::Binding,
+    Subresource::Eviction,
+];
+
+impl Subresource {
+    /// The subresource `name` of `kind`.
+    pub(crate) fn of(kind: &Kind, name: &str) -> Option<Self> {
+        Self::all_of(kind).find(|subresource| subresource.name() == name)
+    }
+
+    /// Every subresource of `kind`.
+    pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
+        let is_pod = (kind.group, kind.kind) == (Pod::GROUP, Pod::KIND);
+        let (has_status, has_scale) = (kind.status, kind.scale.is_some());
+        ALL.into_iter().filter(move |subresource| match subresource {
+            Self::Status => has_status,
+            Self::Scale => has_scale,
+            Self::Log | Self::Binding | Self::Eviction => is_pod,
+        })
+    }
+
+    /// Its segment in the path.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Log => "log",
+            Self::Binding => "binding",
+            Self::Eviction => "eviction",
+        }
+    }
+
+    /// Group, version and kind of what is sent and answered there.
+    pub(crate) fn response_kind(self, kind: &Kind) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Status | Self::Log => (kind.group, kind.version, kind.kind),
+            Self::Scale => ("autoscaling", "v1", "Scale"),
+            Self::Binding => ("", "v1", "Binding"),
+            Self::Eviction => ("policy", "v1", "Eviction"),
+        }
+    }
+
+    /// The verbs it has, as discovery names them.
+    pub(crate) fn verbs(self) -> &'static [&'static str] {
+        match self {
+            Self::Status | Self::Scale => &["get", "patch", "update"],
+            Self::Log => &["get"],
+            Self::Binding | Self::Eviction => &["create"],
+        }
+    }
+
+    pub(crate) fn allows(self, verb: Verb) -> bool {
+        match self {
+            Self::Status | Self::Scale => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
+            Self::Log => verb == Verb::Get,
+            Self::Binding | Self::Eviction => verb == Verb::Create,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! The API over real TLS against the in-memory store.
+
+mod errors;
+mod harness;
+mod kubectl;
+mod objects;
+mod pki;
+mod streams;
+mod surroundings;

@@ -1,0 +1,171 @@
+//! The real `kubectl` against the API.
+
+use std::{path::Path, process::Output};
+
+use tokio::process::Command;
+
+use super::harness::{Api, DEADLINE};
+
+/// A directory with a kubeconfig for the API and the `kubectl` found on the `PATH`.
+struct Kubectl {
+    directory: tempfile::TempDir,
+}
+
+impl Kubectl {
+    fn of(api: &Api) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: String| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.display().to_string()
+        };
+        let ca = write("ca.pem", api.authority.certificate.pem());
+        let certificate = write("user.pem", api.user.certificate.pem());
+        let key = write("user.key", api.user.key.serialize_pem());
+        let server = api.server.local_addr();
+        write(
+            "config",
+            format!(
+                "apiVersion: v1\nkind: Config\ncurrent-context: test\n\
+                 clusters: [{{name: test, cluster: {{server: 'https://{server}', certificate-authority: {ca}}}}}]\n\
+                 users: [{{name: test, user: {{client-certificate: {certificate}, client-key: {key}}}}}]\n\
+                 contexts: [{{name: test, context: {{cluster: test, user: test}}}}]\n"
+            ),
+        );
+        write("app.yaml", APP.to_owned());
+        Self { directory }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    async fn run(&self, arguments: &str) -> Output {
+        let command = Command::new("kubectl")
+            .args(arguments.split_whitespace())
+            .env("KUBECONFIG", self.path().join("config"))
+            .env("HOME", self.path())
+            .current_dir(self.path())
+            .kill_on_drop(true)
+            .output();
+        let output = tokio::time::timeout(3 * DEADLINE, command).await;
+        let output = output.unwrap_or_else(|_| panic!("kubectl {arguments}: no end in time"));
+        output.unwrap_or_else(|error| {
+            panic!("this test needs kubectl on the PATH and could not run it: {error}")
+        })
+    }
+
+    /// What a command that must succeed prints.
+    async fn ok(&self, arguments: &str) -> String {
+        let output = self.run(arguments).await;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert!(output.status.success(), "kubectl {arguments}: {out}{err}");
+        assert!(
+            !err.contains("Warning") && !err.contains("memcache"),
+            "kubectl {arguments}: {err}"
+        );
+        out
+    }
+}
+
+const APP: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: settings}
+data: {colour: grey}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      - {name: main, image: 'hello:1', ports: [{containerPort: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: alone, labels: {app: alone}}
+spec:
+  containers:
+  - {name: main, image: 'hello:1'}
+";
+
+async fn started() -> (Api, Kubectl) {
+    let api = Api::with_namespace().await;
+    let kubectl = Kubectl::of(&api);
+    let applied = kubectl.ok("apply -f app.yaml").await;
+    assert!(applied.contains("deployment.apps/web created"), "{applied}");
+    (api, kubectl)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_applies_and_changes() {
+    let (_api, kubectl) = started().await;
+    let again = kubectl.ok("apply -f app.yaml").await;
+    assert!(again.contains("deployment.apps/web unchanged"), "{again}");
+    assert!(again.contains("pod/alone unchanged"), "{again}");
+    let manifest = APP.replace("hello:1", "hello:2");
+    std::fs::write(kubectl.path().join("app.yaml"), manifest).unwrap();
+    let changed = kubectl.ok("apply -f app.yaml").await;
+    assert!(changed.contains("deployment.apps/web configured"), "{changed}");
+    let image = "jsonpath={.spec.template.spec.containers[0].image}";
+    assert_eq!(kubectl.ok(&format!("get deployment web -o {image}")).await, "hello:2");
+
+    kubectl.ok("scale deployment web --replicas=5").await;
+    kubectl.ok("label deployment web tier=front").await;
+    kubectl.ok("annotate deployment web note=x").await;
+    kubectl.ok("set image deployment/web main=hello:3").await;
+    kubectl.ok(r#"patch deployment web --type=json -p [{"op":"add","path":"/metadata/labels/a","value":"1"}]"#).await;
+    kubectl.ok(r#"patch deployment web --type=merge -p {"metadata":{"labels":{"b":"2"}}}"#).await;
+    kubectl.ok(r#"patch deployment web -p {"spec":{"template":{"spec":{"containers":[{"name":"main","imagePullPolicy":"Never"}]}}}}"#).await;
+    let seen = kubectl
+        .ok("get deployment web -o jsonpath={.spec.replicas},{.metadata.labels},{.spec.template.spec.containers[*].image}")
+        .await;
+    assert_eq!(seen, r#"5,{"a":"1","b":"2","tier":"front"},hello:3"#);
+    kubectl.ok("delete deployment web --wait=true").await;
+    kubectl.ok("delete -f app.yaml --ignore-not-found").await;
+    let gone = kubectl.run("get configmap settings").await;
+    assert!(String::from_utf8_lossy(&gone.stderr).contains("NotFound"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_shows() {
+    let (_api, kubectl) = started().await;
+    let wide = kubectl.ok("get pods -o wide").await;
+    assert!(wide.starts_with("NAME") && wide.contains("NOMINATED NODE"), "{wide}");
+    assert!(wide.contains("alone") && wide.contains("Pending"), "{wide}");
+    let deployments = kubectl.ok("get deploy,cm -A").await;
+    assert!(deployments.contains("deployment.apps/web") && deployments.contains("0/2"));
+    assert!(
+        kubectl
+            .ok("get pods -l app=alone --field-selector=status.phase=Pending -o name")
+            .await
+            .contains("pod/alone")
+    );
+    assert!(
+        kubectl.ok("get pods --show-labels --sort-by=.metadata.name").await.contains("app=alone")
+    );
+    assert!(kubectl.ok("get deploy web -o yaml").await.contains("replicas: 2"));
+    let described = kubectl.ok("describe pod alone").await;
+    assert!(described.contains("Image:") && described.contains("hello:1"), "{described}");
+    let described = kubectl.ok("describe deployment web").await;
+    assert!(described.contains("2 desired"), "{described}");
+    let explained = kubectl.ok("explain deployment.spec.replicas").await;
+    assert!(explained.contains("FIELD: replicas <integer>"), "{explained}");
+    let explained = kubectl.ok("explain pods.spec.containers").await;
+    assert!(explained.contains("imagePullPolicy"), "{explained}");
+    assert!(kubectl.ok("api-resources").await.contains("deployments"));
+    assert!(kubectl.ok("api-versions").await.contains("apps/v1"));
+    assert!(kubectl.ok("version").await.contains("Server Version: v1.36."));
+    assert!(kubectl.ok("diff -f app.yaml").await.is_empty());
+    let odd = APP.replace("data:", "datum:");
+    std::fs::write(kubectl.path().join("odd.yaml"), odd).unwrap();
+    let refused = kubectl.run("apply -f odd.yaml").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("unknown field \"datum\""), "{message}");
+}

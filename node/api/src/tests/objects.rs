@@ -1,0 +1,235 @@
+//! The verbs on objects.
+
+use bytes::Bytes;
+use http::header;
+use serde_json::{Value, json};
+
+use super::harness::{Api, Client};
+
+const MAPS: &str = "/api/v1/namespaces/default/configmaps";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/default/deployments";
+const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+
+fn map(name: &str, app: &str) -> Value {
+    json!({"metadata": {"name": name, "labels": {"app": app}}, "data": {"key": "value"}})
+}
+
+fn pod(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "main", "image": "hello"}]}})
+}
+
+fn deployment(name: &str) -> Value {
+    json!({"metadata": {"name": name}, "spec": {
+        "replicas": 2,
+        "selector": {"matchLabels": {"app": name}},
+        "template": {
+            "metadata": {"labels": {"app": name}},
+            "spec": {"containers": [{"name": "main", "image": "hello"}]},
+        },
+    }})
+}
+
+fn names(list: &Value) -> Vec<String> {
+    let name = |item: &Value| item["metadata"]["name"].as_str().unwrap().to_owned();
+    list["items"].as_array().unwrap().iter().map(name).collect()
+}
+
+async fn add_maps(client: &Client, count: usize) {
+    for index in 0..count {
+        let app = if index % 2 == 0 { "even" } else { "odd" };
+        client.post(MAPS, &map(&format!("m{index}"), app)).await.ok();
+    }
+}
+
+#[tokio::test]
+async fn an_object_lives_from_create_to_delete() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let made = client.post(MAPS, &map("a", "web")).await;
+    assert_eq!(made.code, 201);
+    let mut object = made.json();
+    assert_eq!((&object["kind"], &object["apiVersion"]), (&json!("ConfigMap"), &json!("v1")));
+    assert_eq!(client.get(&format!("{MAPS}/a")).await.ok(), object);
+    object["data"]["key"] = json!("changed");
+    let updated = client.put(&format!("{MAPS}/a"), &object).await.ok();
+    assert_eq!(updated["data"]["key"], "changed");
+    assert_ne!(updated["metadata"]["resourceVersion"], object["metadata"]["resourceVersion"]);
+    let deleted = client.delete(&format!("{MAPS}/a")).await.ok();
+    assert_eq!((&deleted["kind"], &deleted["status"]), (&json!("Status"), &json!("Success")));
+    assert_eq!(deleted["details"]["uid"], object["metadata"]["uid"]);
+    assert_eq!(client.get(&format!("{MAPS}/a")).await.code, 404);
+}
+
+#[tokio::test]
+async fn yaml_is_taken_and_dry_runs_leave_no_trace() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  key: value\n";
+    let headers = [(header::CONTENT_TYPE, "application/yaml")];
+    let path = format!("{MAPS}?dryRun=All");
+    client.send("POST", &path, &headers, Bytes::from_static(yaml.as_bytes())).await.ok();
+    assert_eq!(client.get(&format!("{MAPS}/a")).await.code, 404);
+    client.send("POST", MAPS, &headers, Bytes::from_static(yaml.as_bytes())).await.ok();
+    assert_eq!(client.get(&format!("{MAPS}/a")).await.ok()["data"]["key"], "value");
+}
+
+#[tokio::test]
+async fn lists_are_selected_and_paged() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    add_maps(&client, 5).await;
+    let all = client.get(MAPS).await.ok();
+    assert_eq!(names(&all), ["m0", "m1", "m2", "m3", "m4"]);
+    assert_eq!((&all["kind"], &all["apiVersion"]), (&json!("ConfigMapList"), &json!("v1")));
+    let even = client.get("/api/v1/configmaps?labelSelector=app%3Deven").await.ok();
+    assert_eq!(names(&even), ["m0", "m2", "m4"]);
+    let one = client.get(&format!("{MAPS}?fieldSelector=metadata.name%3Dm3")).await.ok();
+    assert_eq!(names(&one), ["m3"]);
+
+    let first = client.get(&format!("{MAPS}?limit=2")).await.ok();
+    assert_eq!(names(&first), ["m0", "m1"]);
+    assert_eq!(first["metadata"]["remainingItemCount"], 3);
+    client.post(MAPS, &map("m9", "late")).await.ok();
+    let token = first["metadata"]["continue"].as_str().unwrap();
+    let rest = client.get(&format!("{MAPS}?limit=9&continue={token}")).await.ok();
+    assert_eq!(names(&rest), ["m2", "m3", "m4", "m9"]);
+    assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert!(rest["metadata"]["continue"].is_null());
+
+    let path = format!("{MAPS}?limit=2&labelSelector=app%3Deven");
+    let page = client.get(&path).await.ok();
+    assert_eq!(names(&page), ["m0", "m2"]);
+    let token = page["metadata"]["continue"].as_str().unwrap();
+    assert_eq!(names(&client.get(&format!("{path}&continue={token}")).await.ok()), ["m4"]);
+}
+
+#[tokio::test]
+async fn long_lists_arrive_whole() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let large =
+        json!({"metadata": {"generateName": "large-"}, "data": {"key": "x".repeat(50_000)}});
+    for _ in 0..5 {
+        client.post(MAPS, &large).await.ok();
+    }
+    assert_eq!(names(&client.get(MAPS).await.ok()).len(), 5);
+}
+
+#[tokio::test]
+async fn tables_and_metadata_are_given_to_those_who_ask() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    add_maps(&client, 2).await;
+    let table = client.get_as(MAPS, TABLE).await.ok();
+    assert_eq!(table["kind"], "Table");
+    assert_eq!(table["columnDefinitions"][0]["name"], "Name");
+    assert_eq!(table["rows"][1]["cells"][0], "m1");
+    assert_eq!(table["rows"][1]["object"]["kind"], "PartialObjectMetadata");
+    assert_eq!(table["rows"][1]["object"]["metadata"]["name"], "m1");
+    let whole = client.get_as(&format!("{MAPS}/m0?includeObject=Object"), TABLE).await.ok();
+    assert_eq!(whole["rows"][0]["object"]["data"]["key"], "value");
+    let accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+    let partial = client.get_as(MAPS, accept).await.ok();
+    assert_eq!(partial["kind"], "PartialObjectMetadataList");
+    let item = &partial["items"][0];
+    assert_eq!(item["metadata"]["name"], "m0");
+    assert!(item["metadata"]["resourceVersion"].is_string() && item["data"].is_null());
+}
+
+#[tokio::test]
+async fn the_three_patches_change_what_they_say() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    client.post(DEPLOYMENTS, &deployment("web")).await.ok();
+    let path = format!("{DEPLOYMENTS}/web");
+    let json_patch = json!([{"op": "replace", "path": "/spec/replicas", "value": 3}]);
+    let patched =
+        client.send_json("PATCH", &path, "application/json-patch+json", &json_patch).await;
+    assert_eq!(patched.ok()["spec"]["replicas"], 3);
+    let merge = json!({"metadata": {"labels": {"tier": "front"}}});
+    let patched = client.send_json("PATCH", &path, "application/merge-patch+json", &merge).await;
+    assert_eq!(patched.ok()["metadata"]["labels"]["tier"], "front");
+    let strategic = json!({"spec": {"template": {"spec": {"containers": [
+        {"name": "side", "image": "other"},
+    ]}}}});
+    let content_type = "application/strategic-merge-patch+json";
+    let patched = client.send_json("PATCH", &path, content_type, &strategic).await.ok();
+    let containers = patched["spec"]["template"]["spec"]["containers"].as_array().unwrap();
+    assert_eq!(containers.len(), 2);
+    let again = client.send_json("PATCH", &path, content_type, &strategic).await.ok();
+    assert_eq!(again["metadata"]["resourceVersion"], patched["metadata"]["resourceVersion"]);
+}
+
+#[tokio::test]
+async fn status_and_the_rest_are_written_apart() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let mut object = client.post(DEPLOYMENTS, &deployment("web")).await.ok();
+    object["spec"]["replicas"] = json!(9);
+    object["status"] = json!({"replicas": 1});
+    let written = client.put(&format!("{DEPLOYMENTS}/web/status"), &object).await.ok();
+    assert_eq!(
+        (&written["spec"]["replicas"], &written["status"]["replicas"]),
+        (&json!(2), &json!(1))
+    );
+    let mut object = written;
+    object["spec"]["replicas"] = json!(4);
+    object["status"] = json!({"replicas": 8});
+    let written = client.put(&format!("{DEPLOYMENTS}/web"), &object).await.ok();
+    assert_eq!(
+        (&written["spec"]["replicas"], &written["status"]["replicas"]),
+        (&json!(4), &json!(1))
+    );
+}
+
+#[tokio::test]
+async fn scale_reads_and_writes_the_count() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    client.post(DEPLOYMENTS, &deployment("web")).await.ok();
+    let path = format!("{DEPLOYMENTS}/web/scale");
+    let mut scale = client.get(&path).await.ok();
+    assert_eq!((&scale["kind"], &scale["spec"]["replicas"]), (&json!("Scale"), &json!(2)));
+    assert_eq!(scale["status"]["selector"], "app=web");
+    scale["spec"]["replicas"] = json!(5);
+    assert_eq!(client.put(&path, &scale).await.ok()["spec"]["replicas"], 5);
+    assert_eq!(client.put(&path, &scale).await.code, 409, "the version is an old one");
+    let merge = json!({"spec": {"replicas": 0}});
+    let patched = client.send_json("PATCH", &path, "application/merge-patch+json", &merge).await;
+    assert_eq!(patched.ok()["spec"]["replicas"], 0);
+    assert_eq!(client.get(&format!("{DEPLOYMENTS}/web")).await.ok()["spec"]["replicas"], 0);
+}
+
+#[tokio::test]
+async fn pods_are_bound_read_evicted_and_removed() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    client.post(PODS, &pod("web")).await.ok();
+    assert_eq!(client.get(&format!("{PODS}/web/log")).await.code, 400, "no host yet");
+    let binding = json!({"target": {"kind": "Node", "name": "h2"}});
+    let bound = client.post(&format!("{PODS}/web/binding"), &binding).await;
+    assert_eq!((bound.code, &bound.json()["status"]), (201, &json!("Success")));
+    assert_eq!(client.post(&format!("{PODS}/web/binding"), &binding).await.code, 409);
+    let log = client.get(&format!("{PODS}/web/log?tailLines=5&timestamps=true")).await;
+    assert_eq!(log.text(), "first\nsecond\n");
+    let (node, request) = api.hosts.asked.lock().unwrap().remove(0);
+    assert_eq!((node.as_str(), request.container.as_str()), ("h2", "main"));
+    assert_eq!((request.tail_lines, request.timestamps), (Some(5), true));
+    let eviction = json!({"metadata": {"name": "web"}});
+    assert_eq!(client.post(&format!("{PODS}/web/eviction"), &eviction).await.code, 201);
+    let marked = client.get(&format!("{PODS}/web")).await.ok();
+    assert!(marked["metadata"]["deletionTimestamp"].is_string());
+    client.delete(&format!("{PODS}/web?gracePeriodSeconds=0")).await.ok();
+    assert_eq!(client.get(&format!("{PODS}/web")).await.code, 404);
+}
+
+#[tokio::test]
+async fn collections_are_deleted_by_selector() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    add_maps(&client, 4).await;
+    let deleted = client.delete(&format!("{MAPS}?labelSelector=app%3Deven")).await.ok();
+    assert_eq!(names(&deleted), ["m0", "m2"]);
+    assert_eq!(names(&client.get(MAPS).await.ok()), ["m1", "m3"]);
+}

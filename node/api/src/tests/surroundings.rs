@@ -1,0 +1,70 @@
+//! Discovery, OpenAPI and Skein's own endpoints.
+
+use bytes::Bytes;
+use http::header;
+use serde_json::{Value, json};
+
+use super::harness::Api;
+
+fn names<'a>(items: &'a Value, member: &str) -> Vec<&'a str> {
+    items.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn discovery_tells_of_every_kind_in_both_forms() {
+    let api = Api::start().await;
+    let client = api.client();
+    assert_eq!(client.get("/api").await.ok()["versions"], json!(["v1"]));
+    let groups = client.get("/apis").await.ok();
+    assert!(names(&groups["groups"], "name").contains(&"apps"));
+    assert_eq!(client.get("/apis/apps").await.ok()["preferredVersion"]["groupVersion"], "apps/v1");
+    let resources = client.get("/apis/apps/v1").await.ok();
+    let resources = names(&resources["resources"], "name");
+    assert!(resources.contains(&"deployments") && resources.contains(&"deployments/scale"));
+    let core = client.get("/api/v1").await.ok();
+    assert!(names(&core["resources"], "name").contains(&"pods/log"));
+
+    let accept =
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let aggregated = client.get_as("/apis", accept).await;
+    assert!(aggregated.header(header::CONTENT_TYPE).contains("as=APIGroupDiscoveryList"));
+    let groups = aggregated.ok();
+    assert_eq!(groups["kind"], "APIGroupDiscoveryList");
+    let apps = groups["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|group| group["metadata"]["name"] == "apps");
+    let resources = &apps.unwrap()["versions"][0]["resources"];
+    assert!(names(resources, "resource").contains(&"replicasets"));
+}
+
+#[tokio::test]
+async fn every_group_version_has_an_openapi_document() {
+    let api = Api::start().await;
+    let client = api.client();
+    let index = client.get("/openapi/v3").await.ok();
+    for (name, entry) in index["paths"].as_object().unwrap() {
+        let url = entry["serverRelativeURL"].as_str().unwrap();
+        let document = client.get(url).await.ok();
+        assert!(document["components"]["schemas"].is_object(), "{name}");
+    }
+    assert_eq!(client.get("/openapi/v2").await.ok()["swagger"], "2.0");
+}
+
+#[tokio::test]
+async fn the_cluster_answers_for_itself() {
+    let api = Api::start().await;
+    let client = api.client();
+    assert_eq!(client.get("/skein/v1/status").await.ok()["leader"], "h1");
+    let version = client.get("/version").await.ok();
+    assert!(version["gitVersion"].as_str().unwrap().starts_with("v1.36."));
+    let request = json!({"user": "jane", "groups": ["dev"], "lifetimeSeconds": 60});
+    let issued = client.post("/skein/v1/kubeconfig", &request).await.ok();
+    assert_eq!(issued["certificate"], "jane [\"dev\"] 60");
+    let request = json!({"user": "system:node:h1", "lifetimeSeconds": 60});
+    assert_eq!(client.post("/skein/v1/kubeconfig", &request).await.code, 400);
+    let archive = Bytes::from(vec![7; 5_000_000]);
+    let loaded = client.send("POST", "/skein/v1/images", &[], archive).await.ok();
+    assert_eq!(loaded, json!([{"node": "h1", "images": ["5000000 bytes"]}]));
+}

@@ -1,0 +1,73 @@
+//! The verbs, each written once for all kinds.
+
+mod create;
+mod delete;
+mod eviction;
+mod list;
+mod log;
+mod patch;
+mod read;
+mod scale;
+mod update;
+mod watch;
+
+use http::StatusCode;
+use skein_objects::{Part, StatusError};
+use skein_storage::Object;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{
+    access::admit,
+    form::Form,
+    media,
+    reply::{self, Reply},
+    route::Verb,
+    service::{Call, Service},
+    subresource::Subresource,
+};
+
+/// Serves a request that is answered and done with.
+pub(crate) async fn respond(service: &Service, call: Call) -> Result<Reply, StatusError> {
+    admit(call.verb, &call.target)?;
+    match (call.verb, call.target.subresource) {
+        (Verb::Get, None | Some(Subresource::Status)) => read::get(service, &call).await,
+        (Verb::Get, Some(Subresource::Scale)) => scale::get(service, &call).await,
+        (Verb::List, None) => list::list(service, &call).await,
+        (Verb::Create, None) => create::create(service, call).await,
+        (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
+        (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
+        (Verb::Update, None | Some(Subresource::Status)) => update::update(service, call).await,
+        (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
+        (Verb::Patch, None | Some(Subresource::Status)) => patch::patch(service, call).await,
+        (Verb::Patch, Some(Subresource::Scale)) => scale::patch(service, call).await,
+        (Verb::Delete, None) => delete::delete(service, call).await,
+        (Verb::DeleteCollection, None) => delete::delete_collection(service, call).await,
+        (verb, _) => Err(StatusError::method_not_allowed(format!("{verb:?}"))),
+    }
+}
+
+/// Serves a request whose answer goes on; the permit ends with the answer.
+pub(crate) async fn stream(
+    service: &Service,
+    call: Call,
+    permit: OwnedSemaphorePermit,
+) -> Result<Reply, StatusError> {
+    match call.target.subresource {
+        Some(Subresource::Log) => log::log(service, &call, permit).await,
+        _ => watch::watch(service, &call, permit).await,
+    }
+}
+
+/// The part of the object an update or patch of this target touches.
+fn part_of(call: &Call) -> Part {
+    match call.target.subresource {
+        Some(Subresource::Status) => Part::Status,
+        _ => Part::Main,
+    }
+}
+
+/// An object as the answer, in the form the client accepts.
+fn answer(call: &Call, code: StatusCode, object: &Object) -> Result<Reply, StatusError> {
+    let form = Form::new(call.target.kind, media::shape(&call.headers)?, &call.query)?;
+    Ok(reply::json_bytes(code, form.single(&object.record, object.revision())?))
+}

@@ -1,0 +1,31 @@
+//! update.
+
+use http::StatusCode;
+use skein_objects::{StatusError, decode};
+
+use super::{answer, create::take_body, part_of};
+use crate::{
+    reply::{self, Reply},
+    service::{Call, Service},
+};
+
+/// Replaces an object or its status.
+pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+    let options = call.query.write_options()?;
+    let validation = call.query.field_validation()?;
+    let (bytes, media) = take_body(&mut call).await?;
+    let target = &call.target;
+    let decoded = decode(target.kind, &bytes, media, validation)?;
+    let object = service
+        .storage
+        .update(
+            target.kind,
+            target.namespace(),
+            target.name(),
+            part_of(&call),
+            decoded.object,
+            &options,
+        )
+        .await?;
+    Ok(reply::warn(answer(&call, StatusCode::OK, &object)?, &decoded.warnings))
+}

@@ -1,0 +1,98 @@
+use k8s_openapi::api::core::v1::ConfigMap;
+use skein_consensus::Key;
+use skein_objects::{canonical, registry};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::media::Shape;
+
+const AT: Revision = Revision(9);
+
+fn start_of(text: &str) -> Result<Start, u16> {
+    let query = Query::parse(Some(text));
+    let bookmarks = query.flag("allowWatchBookmarks").unwrap();
+    start(&query, bookmarks).map_err(|error| error.code)
+}
+
+#[test]
+fn a_watch_begins_where_kubernetes_says() {
+    let initial = |consistency, mark_end| Ok(Start::Initial { consistency, mark_end });
+    let cases = [
+        ("", initial(Consistency::Linearizable, false)),
+        ("resourceVersion=0", initial(Consistency::Any, false)),
+        ("resourceVersion=9", Ok(Start::After(AT))),
+        (
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true",
+            initial(Consistency::Linearizable, true),
+        ),
+        (
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&resourceVersion=9",
+            initial(Consistency::AtLeast(AT), false),
+        ),
+        (
+            "sendInitialEvents=false&resourceVersionMatch=NotOlderThan&resourceVersion=0",
+            Ok(Start::Now { consistency: Consistency::Any }),
+        ),
+        ("sendInitialEvents=true", Err(400)),
+        ("resourceVersion=9&resourceVersionMatch=Exact", Err(400)),
+    ];
+    for (query, expected) in cases {
+        assert_eq!(start_of(query), expected, "{query}");
+    }
+}
+
+fn record(revision: u64, app: &str) -> Record {
+    let kind = registry().of::<ConfigMap>();
+    let object = json!({"metadata": {"name": "a", "labels": {"app": app}}, "kind": "ConfigMap"});
+    Record {
+        key: Key::new(kind.store_resource(), "default", "a"),
+        value: canonical(&object),
+        created: Revision(1),
+        modified: Revision(revision),
+    }
+}
+
+fn lines(selector: &str) -> Lines {
+    let kind = registry().of::<ConfigMap>();
+    let query = Query::parse(Some(selector));
+    Lines {
+        form: Form::new(kind, Shape::Object, &query).unwrap(),
+        filter: Filter::new(kind, None, &query).unwrap(),
+        out: Vec::new(),
+    }
+}
+
+fn seen(selector: &str, event: &Event) -> Option<(String, String)> {
+    let mut lines = lines(selector);
+    lines.event(event).unwrap();
+    if lines.out.is_empty() {
+        return None;
+    }
+    let line: Value = serde_json::from_slice(&lines.out).unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    Some((text(&line["type"]), text(&line["object"]["metadata"]["resourceVersion"])))
+}
+
+#[test]
+fn changes_across_a_selector_are_arrivals_and_departures() {
+    let put = |previous: Option<&str>, now: &str| Event::Put {
+        record: record(7, now),
+        previous: previous.map(|app| record(3, app)),
+    };
+    let delete = |app: &str| Event::Delete { previous: record(3, app), revision: Revision(8) };
+    let cases = [
+        (put(None, "web"), Some(("ADDED", "7"))),
+        (put(None, "db"), None),
+        (put(Some("web"), "web"), Some(("MODIFIED", "7"))),
+        (put(Some("db"), "web"), Some(("ADDED", "7"))),
+        (put(Some("web"), "db"), Some(("DELETED", "7"))),
+        (put(Some("db"), "db"), None),
+        (delete("web"), Some(("DELETED", "8"))),
+        (delete("db"), None),
+    ];
+    for (event, expected) in cases {
+        let expected = expected.map(|(kind, version)| (kind.to_owned(), version.to_owned()));
+        assert_eq!(seen("labelSelector=app%3Dweb", &event), expected, "{event:?}");
+    }
+}
