@@ -163,7 +163,7 @@ async fn kubectl_shows() {
     assert!(kubectl.ok("api-versions").await.contains("apps/v1"));
     assert!(kubectl.ok("version").await.contains("Server Version: v1.36."));
     assert!(kubectl.ok("diff -f app.yaml").await.is_empty());
-    let odd = APP.replace("data:", "datum:");
+    let odd = APP.replace("\ndata:", "\ndatum:");
     std::fs::write(kubectl.path().join("odd.yaml"), odd).unwrap();
     let refused = kubectl.run("apply -f odd.yaml").await;
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
