@@ -12,6 +12,7 @@ mod id;
 mod identity;
 mod join;
 pub mod limits;
+mod membership;
 mod memory;
 mod quic;
 mod tls;
@@ -27,6 +28,10 @@ pub use identity::{
 pub use join::{
     Credential, JoinError, JoinHandler, JoinParts, JoinRefusal, JoinRequest, JoinResponse,
     PeerAddress, SeedError, join, renew,
+};
+pub use membership::{
+    Member, Membership, MembershipConfig, MembershipError, PeerStore, confirm_dead, probe,
+    serve_probes,
 };
 pub use memory::{MemoryNetwork, MemoryTransport};
 pub use quic::{BindError, QuicConfig, QuicTransport, SettingsError};

@@ -89,3 +89,54 @@ pub(crate) const JOINS_PER_SECOND: u32 = 20;
 
 /// Time for one seed to answer a join request; issuing a certificate may wait for an election.
 pub(crate) const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Gossip messages waiting to be sent or to be read; more are dropped, gossip repeats itself.
+pub(crate) const GOSSIP_QUEUE: usize = 1024;
+
+/// Gossip messages under way at once, so that dead peers hold up nobody else.
+pub(crate) const MAX_GOSSIP_IN_FLIGHT: usize = 64;
+
+/// Time for one gossip message to arrive.
+pub(crate) const GOSSIP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Time for a suspect to answer, to this node or to one that asks for it.
+pub(crate) const PROBE_DEADLINE: Duration = Duration::from_millis(600);
+
+/// How long a peer whose gossip is late but who answers probes is left before it is probed again.
+pub(crate) const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Nodes asked to probe a suspect.
+pub(crate) const PROBE_HELPERS: usize = 3;
+
+/// Heartbeats, in mean intervals, after whose absence a peer is suspected. Moderate: a suspicion
+/// is confirmed by probes before anybody hears of it.
+pub(crate) const SUSPICION_PHI: f64 = 8.0;
+
+/// Heartbeats remembered of each peer: half a minute of them, so that the mean follows the load.
+pub(crate) const HEARTBEAT_WINDOW: usize = 300;
+
+/// How long a dead node is remembered by gossip; its address is remembered on disk beyond that.
+pub(crate) const DEAD_NODE_GRACE: Duration = Duration::from_secs(10 * 60);
+
+/// How long gossip remembers that a key was deleted.
+pub(crate) const DELETED_KEY_GRACE: Duration = Duration::from_secs(5 * 60);
+
+/// How long a node just heard of may take until its second heartbeat before it counts as dead.
+pub(crate) const UNPROVEN_GRACE: Duration = Duration::from_secs(5);
+
+/// Peers remembered on disk.
+pub(crate) const MAX_REMEMBERED_PEERS: usize = 1024;
+
+/// Addresses tried in one round of looking for lost members.
+pub(crate) const MAX_SEEDS_PER_ROUND: usize = 16;
+
+/// Time for a seed to say who it is.
+pub(crate) const SEED_DEADLINE: Duration = Duration::from_secs(2);
+
+/// How often seeds are asked while this node is alone, and while it is not.
+pub(crate) const SEEDS_WHILE_ALONE: Duration = Duration::from_millis(500);
+/// See [`SEEDS_WHILE_ALONE`].
+pub(crate) const SEEDS_WHILE_JOINED: Duration = Duration::from_secs(10);
+
+/// Largest key and value a node publishes about itself, together: gossip is for hints.
+pub const MAX_PUBLISHED_BYTES: usize = 2048;

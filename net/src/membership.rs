@@ -1,0 +1,198 @@
+//! Who is in the cluster, where, and alive.
+//!
+//! chitchat spreads each node's few key-values and heartbeats; its messages travel over our
+//! [`Transport`], so only proven peers take part. Silence makes a suspect. A suspect is dead once
+//! neither this node nor any helper gets an answer from it: a starved machine falls silent by the
+//! thousand without being dead.
+//!
+//! Liveness and hints, never truth: nothing durable may depend on what is said here.
+
+mod driver;
+mod gossip;
+mod peers;
+mod probe;
+mod seeds;
+mod view;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use chitchat::{Chitchat, ChitchatConfig, FailureDetectorConfig};
+use tokio::sync::{Mutex, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use peers::PeerStore;
+pub use probe::{confirm_dead, probe, serve_probes};
+
+use crate::{
+    NodeId, Transport,
+    limits::{
+        DEAD_NODE_GRACE, DELETED_KEY_GRACE, HEARTBEAT_WINDOW, MAX_PUBLISHED_BYTES, SUSPICION_PHI,
+    },
+};
+
+/// Key under which a node publishes its name.
+const NAME_KEY: &str = "name";
+/// Key under which a node publishes its UDP address.
+const ADDRESS_KEY: &str = "addr";
+
+/// How this node takes part.
+#[derive(Clone, Debug)]
+pub struct MembershipConfig {
+    /// Gossip of other clusters is refused.
+    pub cluster_id: String,
+    /// This node's name.
+    pub name: String,
+    /// Larger at each start of the node: milliseconds since 1970 will do.
+    pub generation: u64,
+    /// Where peers reach this node.
+    pub advertise: SocketAddr,
+    /// Where to look for others at first, and again whenever members are lost.
+    pub seeds: Vec<SocketAddr>,
+    /// How often to gossip; nothing chooses it by the number of peers remembered.
+    pub interval: Option<Duration>,
+    /// Where peers are remembered across restarts.
+    pub peer_store: Option<PeerStore>,
+}
+
+/// A node as this one sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Where it is.
+    pub addr: SocketAddr,
+    /// Whether it answers.
+    pub alive: bool,
+    /// Since when it does, or does not.
+    pub since: SystemTime,
+    /// What it publishes about itself.
+    pub values: BTreeMap<String, String>,
+}
+
+/// Why membership did not start, or a value was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum MembershipError {
+    /// The gossip loop did not start.
+    #[error("gossip did not start: {0}")]
+    Start(String),
+    /// Too much to publish by gossip.
+    #[error("{key:?} and its value have {size} bytes, more than the {MAX_PUBLISHED_BYTES} allowed")]
+    TooLarge {
+        /// The key.
+        key: String,
+        /// Bytes of key and value.
+        size: usize,
+    },
+    /// A key that membership itself uses.
+    #[error("{0:?} is published by membership itself")]
+    Reserved(String),
+}
+
+/// A handle to membership. Clones see the same members.
+#[derive(Clone)]
+pub struct Membership {
+    chitchat: Arc<Mutex<Chitchat>>,
+    members: watch::Receiver<Arc<Vec<Member>>>,
+}
+
+impl Membership {
+    /// Takes part from now on, until `stop`. Registers the gossip and probe protocols.
+    ///
+    /// # Errors
+    /// [`MembershipError::Start`] if the gossip loop does not come up.
+    pub async fn start(
+        config: MembershipConfig,
+        transport: Arc<dyn Transport>,
+        tasks: &TaskTracker,
+        stop: CancellationToken,
+    ) -> Result<Self, MembershipError> {
+        let remembered = config.peer_store.as_ref().map(PeerStore::load).unwrap_or_default();
+        for peer in &remembered {
+            transport.set_address(peer.id, peer.addr);
+        }
+        probe::serve_probes(&transport);
+        let interval = config.interval.unwrap_or_else(|| interval_for(remembered.len()));
+        let published = vec![
+            (NAME_KEY.to_owned(), config.name.clone()),
+            (ADDRESS_KEY.to_owned(), config.advertise.to_string()),
+        ];
+        let gossip = gossip::GossipTransport::start(&transport, tasks, &stop);
+        let chitchat_config = chitchat_config(&config, transport.local_id(), interval);
+        let handle = chitchat::spawn_chitchat(chitchat_config, published, &gossip)
+            .await
+            .map_err(|error| MembershipError::Start(error.to_string()))?;
+
+        let (driver, members) = driver::Driver::new(
+            handle,
+            Arc::clone(&transport),
+            config.peer_store.clone().map(|store| (store, remembered.clone())),
+        );
+        let chitchat = driver.chitchat();
+        let seeds = seeds::Seeds::new(&config, remembered, transport, members.clone());
+        let greet = driver.greeter();
+        tasks.spawn(stop.clone().run_until_cancelled_owned(seeds.run(greet)));
+        tasks.spawn(driver.run(interval, stop));
+        Ok(Self { chitchat, members })
+    }
+
+    /// Every node known, this one included, ordered by id; changes as the view does.
+    pub fn members(&self) -> watch::Receiver<Arc<Vec<Member>>> {
+        self.members.clone()
+    }
+
+    /// Publishes a hint about this node to all others.
+    ///
+    /// # Errors
+    /// A hint that is too large, or one of membership's own keys.
+    pub async fn set(&self, key: &str, value: &str) -> Result<(), MembershipError> {
+        if [NAME_KEY, ADDRESS_KEY].contains(&key) {
+            return Err(MembershipError::Reserved(key.to_owned()));
+        }
+        let size = key.len() + value.len();
+        if size > MAX_PUBLISHED_BYTES {
+            return Err(MembershipError::TooLarge { key: key.to_owned(), size });
+        }
+        self.chitchat.lock().await.self_node_state().set(key, value);
+        Ok(())
+    }
+}
+
+/// How often a cluster of this size gossips: small ones notice a death within two seconds, large
+/// ones spend at most one percent of a core.
+fn interval_for(nodes: usize) -> Duration {
+    Duration::from_millis(match nodes {
+        0..=50 => 200,
+        51..=200 => 500,
+        _ => 1000,
+    })
+}
+
+fn chitchat_config(config: &MembershipConfig, id: NodeId, interval: Duration) -> ChitchatConfig {
+    ChitchatConfig {
+        chitchat_id: gossip::chitchat_id(id, config.generation),
+        cluster_id: config.cluster_id.clone(),
+        gossip_interval: interval,
+        listen_addr: gossip::virtual_address(id),
+        seed_nodes: Vec::new(),
+        failure_detector_config: FailureDetectorConfig {
+            phi_threshold: SUSPICION_PHI,
+            sampling_window_size: HEARTBEAT_WINDOW,
+            max_interval: interval * 10,
+            initial_interval: interval,
+            dead_node_grace_period: DEAD_NODE_GRACE,
+        },
+        marked_for_deletion_grace_period: DELETED_KEY_GRACE,
+        catchup_callback: None,
+        extra_liveness_predicate: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
