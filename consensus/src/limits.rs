@@ -29,3 +29,31 @@ pub(crate) const WATCH_PROGRESS: Duration = Duration::from_secs(5);
 
 /// How long a read waits for the replica to reach what it must see.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of pages each of the two databases keeps in memory. The log is read from its own cache
+/// and the state from the index, so pages matter only for writing.
+pub(crate) const DATABASE_CACHE_BYTES: usize = 4 << 20;
+
+/// Bytes of the newest log entries kept in memory for followers and for applying. A follower
+/// further behind than this is served from disk.
+pub(crate) const LOG_TAIL_BYTES: usize = 4 << 20;
+
+/// Appends, votes and truncations waiting for the disk before the Raft core waits too.
+pub(crate) const LOG_QUEUE: usize = 1_024;
+
+/// Bytes of entries in one message to a follower, if more than one entry: a few milliseconds of
+/// a gigabit link, so that it never delays a heartbeat noticeably.
+pub(crate) const APPEND_BYTES: usize = 1 << 20;
+
+/// Log entries between two snapshots.
+pub(crate) const SNAPSHOT_ENTRIES: u64 = 4_096;
+
+/// Log entries kept behind a snapshot, so that a follower that was away for a while, or that is
+/// just receiving a snapshot, still finds what comes after it.
+pub(crate) const LOG_KEEP_ENTRIES: u64 = 8_192;
+
+/// Applied entries after which the state is written to disk. Bounds the replay at a restart.
+pub(crate) const CHECKPOINT_ENTRIES: u64 = 2_048;
+
+/// The longest time between an applied entry and its state on disk.
+pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);

@@ -29,15 +29,15 @@ impl Default for State {
 impl State {
     /// Applies `transaction` whole or not at all and appends what it changed to `changes`.
     pub(crate) fn apply(&mut self, transaction: &Transaction, changes: &mut Vec<Event>) -> Answer {
-        if let Some(revisions) = self.requests.answer(transaction.id) {
-            return Ok(revisions.to_vec());
+        if let Some(answer) = self.requests.answer(transaction.id) {
+            return answer.clone();
         }
         transaction.validate()?;
-        self.check(transaction)?;
-        let revisions: Vec<Revision> =
-            transaction.operations.iter().map(|step| self.perform(step, changes)).collect();
-        self.requests.remember(transaction.id, &revisions);
-        Ok(revisions)
+        let answer = self.check(transaction).map(|()| {
+            transaction.operations.iter().map(|step| self.perform(step, changes)).collect()
+        });
+        self.requests.remember(transaction.id, answer.clone());
+        answer
     }
 
     fn check(&self, transaction: &Transaction) -> Result<(), StoreError> {

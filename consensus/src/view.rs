@@ -3,53 +3,36 @@
 //! The index is a persistent tree: cloning a view costs nothing and shares all that has not
 //! changed since, so a list, a snapshot and the next write never wait for each other.
 
-use std::{borrow::Borrow, cmp::Ordering, ops::Bound, sync::Arc};
+use std::{ops::Bound, sync::Arc};
 
-use imbl::OrdSet;
+use imbl::{OrdMap, ordmap::DiffItem};
 
 use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision};
 
 /// All objects at one revision. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
-    objects: OrdSet<Slot>,
+    objects: OrdMap<Key, Arc<Record>>,
     revision: Revision,
 }
 
-/// A record ordered and found by its key.
-#[derive(Clone, Debug)]
-struct Slot(Arc<Record>);
-
-impl Borrow<Key> for Slot {
-    fn borrow(&self) -> &Key {
-        &self.0.key
-    }
+/// How one object differs between two views.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Difference<'a> {
+    /// It is there, and is not or is another one in the older view.
+    Written(&'a Record),
+    /// It is only in the older view.
+    Removed(&'a Key),
 }
-
-impl Ord for Slot {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.key.cmp(&other.0.key)
-    }
-}
-
-impl PartialOrd for Slot {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Slot {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.key == other.0.key
-    }
-}
-
-impl Eq for Slot {}
 
 impl View {
     /// A view of `records` at `revision`.
-    pub(crate) fn from_records(records: impl Iterator<Item = Record>, revision: Revision) -> Self {
-        Self { objects: records.map(|record| Slot(Arc::new(record))).collect(), revision }
+    pub(crate) fn from_records(
+        records: impl IntoIterator<Item = Record>,
+        revision: Revision,
+    ) -> Self {
+        let objects = records.into_iter().map(|record| (record.key.clone(), Arc::new(record)));
+        Self { objects: objects.collect(), revision }
     }
 
     /// The revision of the last change it holds.
@@ -59,12 +42,12 @@ impl View {
 
     /// The object at `key`.
     pub(crate) fn get(&self, key: &Key) -> Option<&Record> {
-        self.objects.get(key).map(|slot| slot.0.as_ref())
+        self.objects.get(key).map(AsRef::as_ref)
     }
 
     /// Every object, in key order.
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
-        self.objects.iter().map(|slot| slot.0.as_ref())
+        self.objects.values().map(AsRef::as_ref)
     }
 
     /// How many objects there are.
@@ -80,24 +63,38 @@ impl View {
         };
         let mut found = self
             .objects
-            .range::<_, Key>((start, Bound::Unbounded))
-            .map(|slot| slot.0.as_ref())
+            .range((start, Bound::Unbounded))
+            .map(|(_, record)| record.as_ref())
             .take_while(|record| range.contains(&record.key));
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
         let records = found.by_ref().take(limit).cloned().collect();
         Listing { records, revision: self.revision, remaining: found.count() }
     }
 
+    /// What turns `older` into this view. Parts the two share are not visited.
+    pub(crate) fn differences_to<'a>(
+        &'a self,
+        older: &'a Self,
+    ) -> impl Iterator<Item = Difference<'a>> {
+        older.objects.diff(&self.objects).map(|item| match item {
+            DiffItem::Add(_, record) | DiffItem::Update { new: (_, record), .. } => {
+                Difference::Written(record)
+            }
+            DiffItem::Remove(key, _) => Difference::Removed(key),
+        })
+    }
+
     /// Writes `record`, whose modification is the newest change, and returns the one before.
     pub(super) fn put(&mut self, record: Record) -> Option<Record> {
         self.revision = record.modified;
-        self.objects.insert(Slot(Arc::new(record))).map(|slot| Arc::unwrap_or_clone(slot.0))
+        let previous = self.objects.insert(record.key.clone(), Arc::new(record));
+        previous.map(Arc::unwrap_or_clone)
     }
 
     /// Removes the object at `key` by the newest change `revision`.
     pub(super) fn remove(&mut self, key: &Key, revision: Revision) -> Option<Record> {
         let removed = self.objects.remove(key)?;
         self.revision = revision;
-        Some(Arc::unwrap_or_clone(removed.0))
+        Some(Arc::unwrap_or_clone(removed))
     }
 }

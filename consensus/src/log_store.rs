@@ -1,0 +1,212 @@
+//! The Raft log on disk, `log.redb`, with the vote beside it.
+//!
+//! Everything that must be durable before it is acknowledged goes through one [`Writer`], in
+//! order: entries, votes, truncations, purges. Entries are readable at once, from the [`Tail`] in
+//! memory, and acknowledged when the group they were written with is on disk.
+
+mod commit;
+mod load;
+mod tail;
+mod writer;
+
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Bound, RangeBounds},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use openraft::{
+    LogState, OptionalSend, RaftLogReader,
+    entry::RaftEntry,
+    storage::{IOFlushed, RaftLogStorage},
+};
+use redb::{Database, TableDefinition};
+use tokio::sync::oneshot;
+
+use self::{
+    commit::{Change, Committer, Done, Step},
+    tail::Tail,
+    writer::Writer,
+};
+use crate::{
+    disk::Disk,
+    limits,
+    owner::{Owner, StartError, claim},
+    raft::{Entry, Group, LogId, Vote},
+    state_machine::Machine,
+};
+
+/// The file's name.
+pub(crate) const FILE: &str = "log.redb";
+
+const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
+const VOTE_KEY: &str = "vote";
+const COMMITTED_KEY: &str = "committed";
+const PURGED_KEY: &str = "purged";
+
+/// The log. Clones are handles to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct LogStore {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    tail: Arc<Mutex<Tail>>,
+    database: Arc<Database>,
+    writer: Writer,
+    machine: Arc<Machine>,
+    slow_disk: bool,
+}
+
+impl LogStore {
+    /// Opens the log on `disk`, checks every entry of it and starts its writer. `machine` is
+    /// made durable before entries are purged. The receiver ends when the file is closed.
+    pub(crate) fn open(
+        disk: &Disk,
+        owner: &Owner,
+        machine: Arc<Machine>,
+    ) -> Result<(Self, oneshot::Receiver<()>), StartError> {
+        let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
+        claim(&database, FILE, owner)?;
+        let tail = Arc::new(Mutex::new(load::load(&database)?));
+        let database = Arc::new(database);
+        let committer = Committer::new(Arc::clone(&database), Arc::clone(&tail));
+        let slow_disk = disk.is_slow();
+        let (writer, closed) = if slow_disk {
+            Writer::on_a_thread(committer)
+                .map_err(|source| StartError::Disk { file: FILE, source })?
+        } else {
+            Writer::inline(committer)
+        };
+        let shared = Shared { tail, database, writer, machine, slow_disk };
+        Ok((Self { shared: Arc::new(shared) }, closed))
+    }
+
+    fn tail(&self) -> MutexGuard<'_, Tail> {
+        self.shared.tail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `change` in line and waits until it is on disk.
+    async fn perform(&self, change: Change) -> io::Result<()> {
+        let (sender, receiver) = oneshot::channel();
+        self.shared.writer.submit(Step { change, done: Done::Answer(sender) }).await?;
+        receiver.await.map_err(io::Error::other)?
+    }
+
+    /// Entries from `start` to before `end`, ending early after `bytes` but never empty for that.
+    async fn read(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<Entry>> {
+        let (mut recent, first_recent) = {
+            let tail = self.tail();
+            let first = tail.first_index().clamp(start, end.max(start));
+            (tail.range(first, end, bytes), first)
+        };
+        if start >= first_recent {
+            return Ok(recent);
+        }
+        let database = Arc::clone(&self.shared.database);
+        let read = move || load::read(&database, start, first_recent, bytes);
+        let mut entries = if self.shared.slow_disk {
+            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??
+        } else {
+            read()?
+        };
+        let complete = match entries.last() {
+            Some(last) => last.index() + 1 == first_recent,
+            // All of them were purged meanwhile.
+            None => true,
+        };
+        if complete {
+            entries.append(&mut recent);
+        }
+        Ok(entries)
+    }
+}
+
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => last.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+impl RaftLogReader<Group> for LogStore {
+    async fn try_get_log_entries<RB>(&mut self, range: RB) -> io::Result<Vec<Entry>>
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        self.read(start, end, usize::MAX).await
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, limits::APPEND_BYTES).await
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.tail().vote)
+    }
+}
+
+impl RaftLogStorage<Group> for LogStore {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<Group>> {
+        let tail = self.tail();
+        Ok(LogState { last_purged_log_id: tail.purged, last_log_id: tail.last() })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.perform(Change::Vote(*vote)).await?;
+        self.tail().vote = Some(*vote);
+        Ok(())
+    }
+
+    /// Remembered now, on disk with the next group.
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        self.tail().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.tail().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<Group>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        self.tail().append(&entries);
+        let step = Step { change: Change::Append(entries), done: Done::Flushed(callback) };
+        self.shared.writer.submit(step).await
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        let from = last.map_or(0, |last| last.index + 1);
+        self.tail().truncate(from, last);
+        self.perform(Change::Truncate { from }).await
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        self.shared.machine.checkpoint().await?;
+        self.tail().purge(upto);
+        self.perform(Change::Purge(upto)).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+//! The newest log entries in memory.
+
+use std::collections::VecDeque;
+
+use openraft::{EntryPayload, entry::RaftEntry};
+
+use crate::{
+    limits,
+    raft::{Entry, LogId, Vote},
+};
+
+/// The end of the log, and the few values beside it.
+///
+/// Holds every entry that is not on disk yet, and as many before them as fit
+/// [`limits::LOG_TAIL_BYTES`].
+#[derive(Debug, Default)]
+pub(super) struct Tail {
+    /// Consecutive entries up to the last.
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    /// Entries before this index are on disk.
+    flushed: u64,
+    /// The last entry of the log, if the tail has none.
+    before: Option<LogId>,
+    /// The last entry purged.
+    pub(super) purged: Option<LogId>,
+    /// The last vote saved.
+    pub(super) vote: Option<Vote>,
+    /// The last entry known to be committed.
+    pub(super) committed: Option<LogId>,
+}
+
+/// What an entry weighs beyond its transactions.
+const ENTRY_BYTES: usize = 64;
+
+/// Bytes an entry takes in memory or in a message, about.
+pub(super) fn size(entry: &Entry) -> usize {
+    match &entry.payload {
+        EntryPayload::Normal(proposal) => proposal.len() + ENTRY_BYTES,
+        EntryPayload::Blank | EntryPayload::Membership(_) => ENTRY_BYTES,
+    }
+}
+
+impl Tail {
+    /// The last entry of the log, or the last purged if there is none.
+    pub(super) fn last(&self) -> Option<LogId> {
+        self.entries.back().map(RaftEntry::log_id).or(self.before).max(self.purged)
+    }
+
+    /// The index of the first entry held; after the last if none is.
+    pub(super) fn first_index(&self) -> u64 {
+        match self.entries.front() {
+            Some(entry) => entry.index(),
+            None => self.last().map_or(0, |last| last.index + 1),
+        }
+    }
+
+    /// The held entries from `start` to before `end`, ending early after `bytes`.
+    pub(super) fn range(&self, start: u64, end: u64, bytes: usize) -> Vec<Entry> {
+        let first = self.first_index();
+        let skip = usize::try_from(start.saturating_sub(first)).unwrap_or(usize::MAX);
+        let mut taken = 0;
+        let within = self.entries.iter().skip(skip).take_while(|entry| {
+            let fits = taken == 0 || taken + size(entry) <= bytes;
+            taken += size(entry);
+            fits && entry.index() < end
+        });
+        within.cloned().collect()
+    }
+
+    /// Adds entries that follow the last.
+    pub(super) fn append(&mut self, entries: &[Entry]) {
+        self.bytes += entries.iter().map(size).sum::<usize>();
+        self.entries.extend(entries.iter().cloned());
+        self.trim();
+    }
+
+    /// Notes that entries before `index` are on disk.
+    pub(super) fn flushed(&mut self, index: u64) {
+        self.flushed = index;
+        self.trim();
+    }
+
+    /// Drops entries from index `from` on; `last` is the one before.
+    pub(super) fn truncate(&mut self, from: u64, last: Option<LogId>) {
+        while self.entries.back().is_some_and(|entry| entry.index() >= from) {
+            if let Some(entry) = self.entries.pop_back() {
+                self.bytes -= size(&entry);
+            }
+        }
+        self.flushed = self.flushed.min(from);
+        self.before = last;
+    }
+
+    /// Drops entries up to `upto`.
+    pub(super) fn purge(&mut self, upto: LogId) {
+        while self.entries.front().is_some_and(|entry| entry.index() <= upto.index) {
+            if let Some(entry) = self.entries.pop_front() {
+                self.bytes -= size(&entry);
+            }
+        }
+        self.purged = self.purged.max(Some(upto));
+    }
+
+    fn trim(&mut self) {
+        while self.bytes > limits::LOG_TAIL_BYTES
+            && self.entries.front().is_some_and(|entry| entry.index() < self.flushed)
+        {
+            if let Some(entry) = self.entries.pop_front() {
+                self.bytes -= size(&entry);
+                self.before = Some(entry.log_id());
+            }
+        }
+    }
+}

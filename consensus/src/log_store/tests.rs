@@ -1,0 +1,150 @@
+use std::sync::Arc;
+
+use openraft::{
+    entry::RaftEntry,
+    storage::RaftLogStorageExt,
+    testing::log::{StoreBuilder, Suite},
+};
+use skein_net::NodeId;
+
+use super::*;
+use crate::{disk::MemoryDisk, raft::Proposal, state_machine::StateMachine};
+
+fn owner() -> Owner {
+    Owner { cluster: "test".to_owned(), node: NodeId(1) }
+}
+
+fn open(disk: &Disk) -> Result<(LogStore, StateMachine), StartError> {
+    let machine = Machine::open(disk, &owner())?;
+    let (log, _) = LogStore::open(disk, &owner(), Arc::clone(&machine))?;
+    Ok((log, StateMachine(machine)))
+}
+
+struct InMemory;
+
+impl StoreBuilder<Group, LogStore, StateMachine> for InMemory {
+    async fn build(&self) -> Result<((), LogStore, StateMachine), openraft::StorageError<Group>> {
+        let (log, machine) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
+        Ok(((), log, machine))
+    }
+}
+
+struct InDirectory;
+
+impl StoreBuilder<Group, LogStore, StateMachine, tempfile::TempDir> for InDirectory {
+    async fn build(
+        &self,
+    ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<Group>> {
+        let directory = tempfile::tempdir().unwrap();
+        let (log, machine) = open(&Disk::Directory(directory.path().to_owned())).unwrap();
+        Ok((directory, log, machine))
+    }
+}
+
+#[tokio::test]
+async fn openraft_accepts_the_store_in_memory() {
+    Suite::test_all(InMemory).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn openraft_accepts_the_store_in_a_directory() {
+    Suite::test_all(InDirectory).await.unwrap();
+}
+
+fn entry(index: u64, bytes: usize) -> Entry {
+    let put = crate::Operation::Put {
+        key: crate::Key::new("pods", "default", "x"),
+        value: vec![b'x'; bytes].into(),
+        when: crate::Precondition::Any,
+    };
+    let proposal = Proposal::encode(&[crate::Transaction::new(vec![put])]).unwrap();
+    let leader = openraft::vote::leader_id_adv::LeaderId { term: 1, node_id: 1 };
+    let mut entry = Entry::new_normal(openraft::LogId::new(leader, index), proposal);
+    entry.set_log_id(openraft::LogId::new(leader, index));
+    entry
+}
+
+async fn indexes(log: &mut LogStore, range: std::ops::Range<u64>) -> Vec<u64> {
+    let entries = log.try_get_log_entries(range).await.unwrap();
+    entries.iter().map(RaftEntry::index).collect()
+}
+
+#[tokio::test]
+async fn acknowledged_entries_and_votes_survive_a_power_cut_that_loses_the_rest() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, _machine) = open(&disk).unwrap();
+    let vote = Vote::new(3, 1);
+    log.save_vote(&vote).await.unwrap();
+    for index in 0..50 {
+        log.blocking_append([entry(index, 100)]).await.unwrap();
+    }
+    let mut flips = 0u32;
+    memory.crash(|| {
+        flips += 1;
+        flips % 2 == 0
+    });
+    drop((log, _machine));
+    let (mut log, _machine) = open(&disk).unwrap();
+    assert_eq!(log.read_vote().await.unwrap(), Some(vote));
+    assert_eq!(indexes(&mut log, 0..100).await, (0..50).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn entries_beyond_the_tail_in_memory_are_read_from_disk() {
+    let (mut log, _machine) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
+    let count = 3 * limits::LOG_TAIL_BYTES as u64 / 500_000;
+    for index in 0..count {
+        log.blocking_append([entry(index, 500_000)]).await.unwrap();
+    }
+    assert!(log.tail().first_index() > 0);
+    assert_eq!(indexes(&mut log, 0..count).await, (0..count).collect::<Vec<_>>());
+    let limited = log.limited_get_log_entries(0, count).await.unwrap();
+    assert_eq!(limited.len(), limits::APPEND_BYTES / 500_000);
+    let limited = log.limited_get_log_entries(count - 1, count).await.unwrap();
+    assert_eq!(limited.len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_entry_is_named_by_its_index() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, machine) = open(&disk).unwrap();
+    log.blocking_append([entry(0, 10), entry(1, 3000), entry(2, 10)]).await.unwrap();
+    drop((log, machine));
+    // Database pages are copied on write: damage every copy of the second entry's bytes.
+    let needle = [b'x'; 2500];
+    let offset = memory.find(FILE, &needle).unwrap();
+    assert!(memory.flip(FILE, offset));
+    let error = open(&disk).unwrap_err();
+    let StartError::Damaged { file, what, .. } = error else { panic!("{error}") };
+    assert_eq!((file, what.as_str()), (FILE, "log entry 1"));
+}
+
+#[tokio::test]
+async fn a_truncated_file_is_an_error_and_not_a_panic() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, machine) = open(&disk).unwrap();
+    log.blocking_append([entry(0, 100_000)]).await.unwrap();
+    drop((log, machine));
+    memory.truncate(FILE, 5_000);
+    assert!(open(&disk).is_err());
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_append_and_keeps_what_was_there() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, machine) = open(&disk).unwrap();
+    log.blocking_append([entry(0, 10)]).await.unwrap();
+    memory.set_full(true);
+    let refused = log.blocking_append([entry(1, 10)]).await.unwrap_err();
+    let reason = io::Error::from(io::ErrorKind::StorageFull).to_string();
+    assert!(refused.to_string().contains(&reason), "{refused}");
+    memory.set_full(false);
+    memory.crash(|| false);
+    drop((log, machine));
+    let (mut log, _machine) = open(&disk).unwrap();
+    assert_eq!(indexes(&mut log, 0..10).await, [0]);
+}

@@ -1,0 +1,214 @@
+//! The replicated state as openraft drives it.
+//!
+//! Entries are applied in memory and published at once; the state reaches the disk lazily
+//! ([`Machine::checkpoint`]), but always before the log entries that led to it are purged. A
+//! snapshot is a clone of the state, which shares what does not change and so stalls nobody.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use futures::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    entry::RaftEntry,
+    storage::{EntryResponder, RaftStateMachine},
+};
+use tokio::sync::{Notify, watch};
+
+use crate::{
+    disk::Disk,
+    limits,
+    owner::{Owner, StartError},
+    published::Published,
+    raft::{Answers, Group, LogId, Proposal, SnapshotMeta, StoredMembership},
+    state::State,
+    state_store::{Applied, StateStore},
+};
+
+/// A snapshot as openraft passes it on.
+pub(crate) type Snapshot = openraft::type_config::alias::SnapshotOf<Group, State>;
+
+/// The applied state, shared by whoever reads it, stores it or snapshots it.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    applied: Mutex<Applied>,
+    /// The log index after the last applied entry.
+    next_index: watch::Sender<u64>,
+    published: Arc<Published>,
+    store: Arc<StateStore>,
+    /// What the store holds.
+    stored: tokio::sync::Mutex<Applied>,
+    slow_disk: bool,
+    since_checkpoint: AtomicU64,
+    checkpoint_due: Notify,
+}
+
+impl Machine {
+    /// Opens the state on `disk`.
+    pub(crate) fn open(disk: &Disk, owner: &Owner) -> Result<Arc<Self>, StartError> {
+        let (store, applied) = StateStore::open(disk, owner)?;
+        Ok(Arc::new(Self {
+            next_index: watch::Sender::new(next_index(&applied)),
+            published: Arc::new(Published::new(applied.state.view.clone())),
+            stored: tokio::sync::Mutex::new(applied.clone()),
+            applied: Mutex::new(applied),
+            store: Arc::new(store),
+            slow_disk: disk.is_slow(),
+            since_checkpoint: AtomicU64::new(0),
+            checkpoint_due: Notify::new(),
+        }))
+    }
+
+    /// Where to read the state and watch it.
+    pub(crate) fn published(&self) -> &Arc<Published> {
+        &self.published
+    }
+
+    /// The log index after the last applied entry, and its changes.
+    pub(crate) fn next_index(&self) -> watch::Receiver<u64> {
+        self.next_index.subscribe()
+    }
+
+    /// The state now.
+    pub(crate) fn applied(&self) -> Applied {
+        self.lock().clone()
+    }
+
+    /// Makes the state as it is now durable.
+    pub(crate) async fn checkpoint(&self) -> io::Result<()> {
+        let mut stored = self.stored.lock().await;
+        let applied = self.applied();
+        if applied.last == stored.last {
+            return Ok(());
+        }
+        self.since_checkpoint.store(0, Ordering::Relaxed);
+        if self.slow_disk {
+            let (store, before, after) = (Arc::clone(&self.store), stored.clone(), applied.clone());
+            tokio::task::spawn_blocking(move || store.write(&before, &after))
+                .await
+                .map_err(io::Error::other)??;
+        } else {
+            self.store.write(&stored, &applied)?;
+        }
+        *stored = applied;
+        Ok(())
+    }
+
+    /// Returns when enough entries were applied since the last checkpoint.
+    pub(crate) async fn checkpoint_due(&self) {
+        self.checkpoint_due.notified().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Applied> {
+        self.applied.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn apply(&self, log_id: LogId, payload: &Payload) -> io::Result<Answers> {
+        let transactions = match payload {
+            EntryPayload::Normal(proposal) => proposal.decode()?,
+            EntryPayload::Blank | EntryPayload::Membership(_) => Vec::new(),
+        };
+        let mut changes = Vec::new();
+        let mut applied = self.lock();
+        let answers =
+            transactions.iter().map(|one| applied.state.apply(one, &mut changes)).collect();
+        applied.last = Some(log_id);
+        if let EntryPayload::Membership(membership) = payload {
+            applied.membership = StoredMembership::new(Some(log_id), membership.clone());
+        }
+        let view = applied.state.view.clone();
+        drop(applied);
+        if !changes.is_empty() {
+            self.published.publish(view, changes);
+        }
+        self.next_index.send_replace(log_id.index + 1);
+        if self.since_checkpoint.fetch_add(1, Ordering::Relaxed) == limits::CHECKPOINT_ENTRIES {
+            self.checkpoint_due.notify_one();
+        }
+        Ok(Answers(answers))
+    }
+}
+
+type Payload = EntryPayload<Proposal, u64, openraft::EmptyNode>;
+
+fn next_index(applied: &Applied) -> u64 {
+    applied.last.map_or(0, |last| last.index + 1)
+}
+
+fn snapshot_of(applied: Applied) -> Snapshot {
+    let meta = SnapshotMeta { last_log_id: applied.last, last_membership: applied.membership };
+    Snapshot { meta, snapshot: applied.state }
+}
+
+/// openraft's handle to the [`Machine`].
+#[derive(Clone, Debug)]
+pub(crate) struct StateMachine(pub(crate) Arc<Machine>);
+
+impl RaftStateMachine<Group> for StateMachine {
+    type SnapshotData = State;
+    type SnapshotBuilder = SnapshotBuilder;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let applied = self.0.applied();
+        Ok((applied.last, applied.membership))
+    }
+
+    async fn apply<Strm>(&mut self, mut entries: Strm) -> io::Result<()>
+    where
+        Strm: Stream<Item = io::Result<EntryResponder<Group>>> + Unpin + OptionalSend,
+    {
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            let answers = self.0.apply(entry.log_id(), &entry.payload)?;
+            if let Some(responder) = responder {
+                responder.send(answers);
+            }
+        }
+        Ok(())
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
+        SnapshotBuilder { machine: Arc::clone(&self.0), applied: self.0.applied() }
+    }
+
+    async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: State) -> io::Result<()> {
+        let applied = Applied {
+            state: snapshot,
+            last: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+        };
+        let (view, next) = (applied.state.view.clone(), next_index(&applied));
+        *self.0.lock() = applied;
+        self.0.published.replace(view);
+        self.0.next_index.send_replace(next);
+        self.0.checkpoint().await
+    }
+
+    /// The state as it is now: whatever was applied is committed, so it is as good as any older
+    /// snapshot and spares the receiver the entries since.
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let applied = self.0.applied();
+        Ok(applied.last.is_some().then(|| snapshot_of(applied)))
+    }
+}
+
+/// Makes the state at one point durable, so that the log up to there may go.
+#[derive(Debug)]
+pub(crate) struct SnapshotBuilder {
+    machine: Arc<Machine>,
+    applied: Applied,
+}
+
+impl RaftSnapshotBuilder<Group> for SnapshotBuilder {
+    type SnapshotData = State;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        self.machine.checkpoint().await?;
+        Ok(snapshot_of(self.applied.clone()))
+    }
+}
