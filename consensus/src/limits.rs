@@ -57,3 +57,72 @@ pub(crate) const CHECKPOINT_ENTRIES: u64 = 2_048;
 
 /// The longest time between an applied entry and its state on disk.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a heartbeat or an empty append may take; openraft passes its own, shorter ones.
+/// Entries get longer: they wait for the follower's disk, which may be busy.
+pub(crate) const APPEND_DEADLINE: Duration = Duration::from_secs(1);
+
+/// Entries in one message to a follower.
+pub(crate) const APPEND_ENTRIES: u64 = 512;
+
+/// Bytes of records in one part of a snapshot or of a streamed list.
+pub(crate) const PART_BYTES: usize = 1 << 20;
+
+/// Request ids in one part of a snapshot.
+pub(crate) const PART_REQUESTS: usize = 8_192;
+
+/// How long a snapshot may stand still before it is given up.
+pub(crate) const SNAPSHOT_IDLE: Duration = Duration::from_secs(10);
+
+/// How long the receiver of a whole snapshot may take to install it.
+pub(crate) const SNAPSHOT_INSTALL: Duration = Duration::from_secs(60);
+
+/// Snapshots received at a time: a leader sends one, a deposed one may still be sending another.
+pub(crate) const SNAPSHOTS_RECEIVED: usize = 2;
+
+/// Transactions waiting to be proposed; beyond it the store says it is overloaded.
+pub(crate) const WRITE_QUEUE: usize = 4_096;
+
+/// Bytes of transactions waiting or being committed, in KiB.
+pub(crate) const WRITE_QUEUE_KIB: usize = 64 << 10;
+
+/// Transactions in one log entry.
+pub(crate) const BATCH_TRANSACTIONS: usize = 512;
+
+/// Bytes of transactions in one log entry, if more than one.
+pub(crate) const BATCH_BYTES: usize = 512 << 10;
+
+/// Log entries proposed and not yet answered. One waits for the disk and the followers while the
+/// next ones fill; more would only make them smaller.
+pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
+
+/// How long a write is tried, over elections and lost messages, before the caller hears about it.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one attempt at a peer may take.
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_millis(1_500);
+
+/// Pause before the next attempt when nothing tells that it may go better.
+pub(crate) const RETRY_PAUSE: Duration = Duration::from_millis(25);
+
+/// Reads waiting for a read index.
+pub(crate) const READ_QUEUE: usize = 16_384;
+
+/// Requests of peers being served at a time.
+pub(crate) const SERVED_REQUESTS: usize = 8_192;
+
+/// Lists and watches of peers being served at a time: each of a thousand hosts without a replica
+/// keeps about ten watches, spread over the replicas.
+pub(crate) const SERVED_STREAMS: usize = 4_096;
+
+/// How long a peer's stream may stand still; watches tell their progress more often than this.
+pub(crate) const STREAM_IDLE: Duration = Duration::from_secs(15);
+
+/// A replica that has not heard from a leader for this long leaves reading to its peers.
+pub(crate) const LEADER_SILENCE: Duration = Duration::from_secs(3);
+
+/// How long a leader tries to hand over before it stops anyway.
+pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long stopping waits for the files to be closed.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,0 +1,105 @@
+//! The one store of a node: through its own replica while that is up to date, else a peer's.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Peers, Record, RemoteStore, Replica,
+    Revision, StoreClient, StoreError, Transaction, WatchStream, raft_handler::LastContact,
+    replica_store::ReplicaStore,
+};
+
+/// Chooses between the local replica and the peers for every request anew.
+///
+/// A replica that belongs to a group and hears from its leader serves the request. Otherwise a
+/// peer's does; and if that cannot, the local one as it is, so that reads that may be stale go on
+/// without quorum.
+pub struct NodeStore {
+    local: ReplicaStore,
+    contact: Arc<LastContact>,
+    remote: Arc<RemoteStore>,
+}
+
+impl NodeStore {
+    /// The store of the node that runs `replica` among `peers`.
+    pub fn new(replica: &Replica, peers: tokio::sync::watch::Receiver<Peers>) -> Arc<Self> {
+        let local = replica.store();
+        let remote = RemoteStore::new(Arc::clone(&local.transport), peers);
+        Arc::new(Self { local, contact: replica.contact(), remote })
+    }
+
+    fn prefers_local(&self) -> bool {
+        let status = self.local.status.borrow();
+        status.initialized
+            && status.failure.is_none()
+            && (status.is_leader() || self.contact.is_recent())
+    }
+
+    fn has_local(&self) -> bool {
+        let status = self.local.status.borrow();
+        status.initialized && status.failure.is_none()
+    }
+
+    /// The stores to try, in order.
+    fn order(&self) -> (&dyn StoreClient, Option<&dyn StoreClient>) {
+        if self.prefers_local() {
+            (&self.local, None)
+        } else if self.has_local() {
+            (self.remote.as_ref(), Some(&self.local))
+        } else {
+            (self.remote.as_ref(), None)
+        }
+    }
+}
+
+/// Whether the other store may do better.
+fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Unavailable(_)))
+}
+
+#[async_trait]
+impl StoreClient for NodeStore {
+    async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError> {
+        let (first, _) = self.order();
+        first.write(transaction).await
+    }
+
+    async fn get(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<(Option<Record>, Revision), StoreError> {
+        let (first, second) = self.order();
+        let result = first.get(key, consistency).await;
+        match second {
+            Some(second) if is_unavailable(&result) => second.get(key, consistency).await,
+            _ => result,
+        }
+    }
+
+    async fn list(
+        &self,
+        range: &KeyRange,
+        options: ListOptions,
+        consistency: Consistency,
+    ) -> Result<Listing, StoreError> {
+        let (first, second) = self.order();
+        let result = first.list(range, options.clone(), consistency).await;
+        match second {
+            Some(second) if is_unavailable(&result) => {
+                second.list(range, options, consistency).await
+            }
+            _ => result,
+        }
+    }
+
+    async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
+        let (first, second) = self.order();
+        let result = first.watch(range, from).await;
+        match second {
+            Some(second) if is_unavailable(&result) => second.watch(range, from).await,
+            _ => result,
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The store through a peer's replica, for nodes that hold none.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::de::DeserializeOwned;
+use skein_net::{BoxedStream, NodeId, Protocol, RpcError, Transport, codec};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep},
+};
+
+use crate::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Peers, Record, Revision, StoreClient,
+    StoreError, Transaction, WatchStream, frames, limits,
+    store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
+};
+
+/// A client of whichever peer has a replica and answers.
+pub struct RemoteStore {
+    transport: Arc<dyn Transport>,
+    peers: watch::Receiver<Peers>,
+    /// The peer that served last.
+    preferred: Mutex<Option<NodeId>>,
+}
+
+/// Why one attempt at one peer failed, and whether another may do better.
+enum Failed {
+    TryNext(String),
+    Final(StoreError),
+}
+
+impl RemoteStore {
+    /// A client of the nodes in `peers`.
+    pub fn new(transport: Arc<dyn Transport>, peers: watch::Receiver<Peers>) -> Arc<Self> {
+        Arc::new(Self { transport, peers, preferred: Mutex::new(None) })
+    }
+
+    /// Whom to ask, the most promising first.
+    fn candidates(&self) -> Vec<NodeId> {
+        let preferred = *self.preferred.lock().unwrap_or_else(PoisonError::into_inner);
+        order(&self.peers.borrow(), preferred, self.transport.local_id())
+    }
+
+    fn prefer(&self, node: Option<NodeId>) {
+        *self.preferred.lock().unwrap_or_else(PoisonError::into_inner) = node;
+    }
+
+    /// Runs `attempt` at one peer after the other until one succeeds or time is up.
+    async fn try_each<T, F>(
+        &self,
+        patience: Duration,
+        mut attempt: impl FnMut(NodeId) -> F,
+    ) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, Failed>>,
+    {
+        let deadline = Instant::now() + patience;
+        let mut last = "no other node is known".to_owned();
+        loop {
+            for node in self.candidates() {
+                match attempt(node).await {
+                    Ok(value) => {
+                        self.prefer(Some(node));
+                        return Ok(value);
+                    }
+                    Err(Failed::Final(error)) => return Err(error),
+                    Err(Failed::TryNext(reason)) => {
+                        self.prefer(None);
+                        last = reason;
+                    }
+                }
+                if Instant::now() >= deadline {
+                    return Err(StoreError::Unavailable(last));
+                }
+            }
+            if Instant::now() + limits::RETRY_PAUSE >= deadline {
+                return Err(StoreError::Unavailable(last));
+            }
+            sleep(limits::RETRY_PAUSE).await;
+        }
+    }
+
+    async fn ask(&self, node: NodeId, request: &StoreRequest) -> Result<StoreReply, Failed> {
+        let body = codec::encode(request)
+            .map_err(|error| Failed::Final(StoreError::Invalid(error.to_string())))?;
+        let answer = self
+            .transport
+            .request(node, Protocol::Store, body, limits::ATTEMPT_TIMEOUT)
+            .await
+            .map_err(failed)?;
+        let reply: Result<StoreReply, Refusal> =
+            codec::decode(&answer).map_err(|error| Failed::TryNext(error.to_string()))?;
+        reply.map_err(Failed::from)
+    }
+
+    async fn open(&self, node: NodeId, request: &StreamRequest) -> Result<BoxedStream, Failed> {
+        let header = codec::encode(request)
+            .map_err(|error| Failed::Final(StoreError::Invalid(error.to_string())))?;
+        self.transport
+            .open(node, Protocol::Store, header, limits::ATTEMPT_TIMEOUT)
+            .await
+            .map_err(failed)
+    }
+
+    async fn list_from(&self, node: NodeId, request: &StreamRequest) -> Result<Listing, Failed> {
+        let mut stream = self.open(node, request).await?;
+        let mut records = Vec::new();
+        loop {
+            match receive(&mut stream).await? {
+                ListPart::Records(part) => records.extend(part),
+                ListPart::End { revision, remaining } => {
+                    return Ok(Listing { records, revision, remaining });
+                }
+                ListPart::Refused(refusal) => return Err(refusal.into()),
+            }
+        }
+    }
+
+    async fn watch_from(
+        &self,
+        node: NodeId,
+        request: &StreamRequest,
+    ) -> Result<WatchStream, Failed> {
+        let mut stream = self.open(node, request).await?;
+        match receive(&mut stream).await? {
+            WatchPart::Started => {}
+            WatchPart::Refused(refusal) => return Err(refusal.into()),
+            WatchPart::Batch(_) => {
+                return Err(Failed::TryNext(format!("node {node} sent a batch too early")));
+            }
+        }
+        Ok(Box::pin(futures::stream::unfold(Some(stream), |stream| async move {
+            let mut stream = stream?;
+            let error = match receive(&mut stream).await {
+                Ok(WatchPart::Batch(batch)) => return Some((Ok(batch), Some(stream))),
+                Ok(WatchPart::Refused(Refusal::Store(error))) | Err(Failed::Final(error)) => error,
+                Ok(WatchPart::Refused(refusal)) => StoreError::Unavailable(refusal.to_string()),
+                Ok(WatchPart::Started) => {
+                    StoreError::Unavailable("the watch started twice".to_owned())
+                }
+                Err(Failed::TryNext(reason)) => StoreError::Unavailable(reason),
+            };
+            Some((Err(error), None))
+        })))
+    }
+}
+
+/// Peers in the order to ask them: the one that served last, then the living, then the rest.
+fn order(peers: &[crate::PeerState], preferred: Option<NodeId>, own: NodeId) -> Vec<NodeId> {
+    let mut others: Vec<_> = peers.iter().filter(|peer| peer.id != own).collect();
+    others.sort_by_key(|peer| (Some(peer.id) != preferred || !peer.alive, !peer.alive));
+    others.into_iter().map(|peer| peer.id).collect()
+}
+
+async fn receive<T: DeserializeOwned>(stream: &mut BoxedStream) -> Result<T, Failed> {
+    frames::read(stream, limits::STREAM_IDLE)
+        .await
+        .map_err(|error| Failed::TryNext(error.to_string()))
+}
+
+fn failed(error: RpcError) -> Failed {
+    Failed::TryNext(error.to_string())
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotLeader(_) | Refusal::NoReplica => Self::TryNext(refusal.to_string()),
+            Refusal::Store(StoreError::Unavailable(reason)) => Self::TryNext(reason),
+            // A replica with a broken disk; the others' are not.
+            Refusal::Store(StoreError::Storage(reason)) => Self::TryNext(reason),
+            Refusal::Store(error) => Self::Final(error),
+        }
+    }
+}
+
+#[async_trait]
+impl StoreClient for RemoteStore {
+    async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError> {
+        transaction.validate()?;
+        let request = &StoreRequest::Write(transaction);
+        let reply = self.try_each(limits::WRITE_TIMEOUT, |node| self.ask(node, request)).await?;
+        match reply {
+            StoreReply::Written(revisions) => Ok(revisions),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn get(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<(Option<Record>, Revision), StoreError> {
+        let request = &StoreRequest::Get(key.clone(), consistency);
+        match self.try_each(limits::READ_TIMEOUT, |node| self.ask(node, request)).await? {
+            StoreReply::Object(record, revision) => Ok((record, revision)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn list(
+        &self,
+        range: &KeyRange,
+        options: ListOptions,
+        consistency: Consistency,
+    ) -> Result<Listing, StoreError> {
+        let request = &StreamRequest::List(range.clone(), options, consistency);
+        self.try_each(limits::READ_TIMEOUT, |node| self.list_from(node, request)).await
+    }
+
+    async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
+        let request = &StreamRequest::Watch(range.clone(), from);
+        self.try_each(limits::READ_TIMEOUT, |node| self.watch_from(node, request)).await
+    }
+}
+
+fn unexpected(reply: &StoreReply) -> StoreError {
+    StoreError::Unavailable(format!("an answer of another kind: {reply:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PeerState;
+
+    #[test]
+    fn the_peer_that_served_last_is_asked_first_unless_it_is_dead() {
+        let peer = |id, alive| PeerState {
+            id: NodeId(id),
+            name: format!("h{id}"),
+            addr: ([10, 77, 0, 1], 7600).into(),
+            alive,
+            zone: String::new(),
+        };
+        let peers = [peer(1, true), peer(2, false), peer(3, true), peer(4, true)];
+        let ids = |nodes: Vec<NodeId>| nodes.into_iter().map(|node| node.0).collect::<Vec<_>>();
+        assert_eq!(ids(order(&peers, None, NodeId(1))), [3, 4, 2]);
+        assert_eq!(ids(order(&peers, Some(NodeId(4)), NodeId(1))), [4, 3, 2]);
+        assert_eq!(ids(order(&peers, Some(NodeId(2)), NodeId(1))), [3, 4, 2]);
+    }
+}

@@ -1,0 +1,181 @@
+//! The store through this node's own replica.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use skein_net::{NodeId, Protocol, Transport, codec};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout, timeout_at},
+};
+
+use crate::{
+    Consistency, Key, KeyRange, ListOptions, Listing, RaftStatus, Record, Revision, StoreClient,
+    StoreError, Transaction, WatchStream, limits,
+    reads::Reads,
+    state_machine::Machine,
+    store_protocol::{Refusal, StoreReply, StoreRequest},
+    view::View,
+    writes::Writes,
+};
+
+/// Reads here, writes through whoever leads. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct ReplicaStore {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) machine: Arc<Machine>,
+    pub(crate) status: watch::Receiver<RaftStatus>,
+    pub(crate) writes: Writes,
+    pub(crate) reads: Reads,
+}
+
+impl ReplicaStore {
+    /// One attempt at a write, through `leader`.
+    async fn attempt(
+        &self,
+        leader: NodeId,
+        transaction: &Transaction,
+    ) -> Result<Vec<Revision>, Refusal> {
+        if leader == self.transport.local_id() {
+            return self.writes.propose(transaction.clone()).await;
+        }
+        let unavailable = |reason: String| Refusal::Store(StoreError::Unavailable(reason));
+        let request = StoreRequest::Propose(transaction.clone());
+        let body =
+            codec::encode(&request).map_err(|error| StoreError::Invalid(error.to_string()))?;
+        let answer = self
+            .transport
+            .request(leader, Protocol::Store, body, limits::ATTEMPT_TIMEOUT)
+            .await
+            .map_err(|error| unavailable(error.to_string()))?;
+        match codec::decode::<Result<StoreReply, Refusal>>(&answer) {
+            Ok(Ok(StoreReply::Written(revisions))) => Ok(revisions),
+            Ok(Ok(other)) => Err(unavailable(format!("an answer of another kind: {other:?}"))),
+            Ok(Err(refusal)) => Err(refusal),
+            Err(error) => Err(unavailable(error.to_string())),
+        }
+    }
+
+    /// The leader this node believes in.
+    fn leader(&self) -> Option<NodeId> {
+        self.status.borrow().leader
+    }
+
+    /// Waits until the leader is another than `leader`, or not at all if it has one.
+    async fn leader_changes(&self, leader: Option<NodeId>) {
+        let mut status = self.status.clone();
+        // The sender lives as long as the replica; without it nothing changes any more.
+        if status.wait_for(|now| now.leader != leader).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// A view that satisfies `consistency`.
+    pub(crate) async fn view(&self, consistency: Consistency) -> Result<View, StoreError> {
+        let deadline = Instant::now() + limits::READ_TIMEOUT;
+        match consistency {
+            Consistency::Any => Ok(self.machine.published().view()),
+            Consistency::AtLeast(revision) => {
+                self.machine.published().view_at_least(revision, deadline).await
+            }
+            Consistency::Linearizable => {
+                let index = self.read_index(deadline).await?;
+                let mut applied = self.machine.next_index();
+                match timeout_at(deadline, applied.wait_for(|next| *next > index)).await {
+                    Ok(Ok(_)) => Ok(self.machine.published().view()),
+                    Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable(format!(
+                        "the replica has not applied log entry {index} yet"
+                    ))),
+                }
+            }
+        }
+    }
+
+    async fn read_index(&self, deadline: Instant) -> Result<u64, StoreError> {
+        loop {
+            let leader = self.leader();
+            let refusal = match self.reads.index().await {
+                Ok(index) => return Ok(index),
+                Err(refusal) => refusal,
+            };
+            self.pause(leader, refusal, deadline).await?;
+        }
+    }
+
+    /// Waits for a better moment after `refusal`, or returns the error if it is final or late.
+    async fn pause(
+        &self,
+        leader: Option<NodeId>,
+        refusal: Refusal,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        let error = match refusal {
+            Refusal::Store(StoreError::Unavailable(reason)) => StoreError::Unavailable(reason),
+            Refusal::NotLeader(_) | Refusal::NoReplica => {
+                StoreError::Unavailable(leader.map_or("none is known".to_owned(), |node| {
+                    format!("node {node} does not lead")
+                }))
+            }
+            Refusal::Store(other) => return Err(other),
+        };
+        if Instant::now() + limits::RETRY_PAUSE >= deadline {
+            return Err(error);
+        }
+        // Either way the next attempt is due.
+        drop(timeout(limits::RETRY_PAUSE, self.leader_changes(leader)).await);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl StoreClient for ReplicaStore {
+    async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError> {
+        transaction.validate()?;
+        let deadline = Instant::now() + limits::WRITE_TIMEOUT;
+        loop {
+            let leader = self.leader();
+            let attempt = async {
+                match leader {
+                    Some(leader) => self.attempt(leader, &transaction).await,
+                    None => Err(Refusal::NotLeader(None)),
+                }
+            };
+            let refusal = tokio::select! {
+                biased;
+                result = attempt => match result {
+                    Ok(revisions) => return Ok(revisions),
+                    Err(refusal) => refusal,
+                },
+                // Whatever the old leader did with it, the request id makes it apply once.
+                () = self.leader_changes(leader), if leader.is_some() => Refusal::NotLeader(None),
+                () = tokio::time::sleep_until(deadline) => {
+                    let reason = "the write was not acknowledged in time".to_owned();
+                    return Err(StoreError::Unavailable(reason));
+                }
+            };
+            self.pause(leader, refusal, deadline).await?;
+        }
+    }
+
+    async fn get(
+        &self,
+        key: &Key,
+        consistency: Consistency,
+    ) -> Result<(Option<Record>, Revision), StoreError> {
+        let view = self.view(consistency).await?;
+        Ok((view.get(key).cloned(), view.revision()))
+    }
+
+    async fn list(
+        &self,
+        range: &KeyRange,
+        options: ListOptions,
+        consistency: Consistency,
+    ) -> Result<Listing, StoreError> {
+        Ok(self.view(consistency).await?.list(range, &options))
+    }
+
+    async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
+        self.machine.published().watch(range, from)
+    }
+}

@@ -1,0 +1,86 @@
+//! The group grows with the cluster, survives its leaders and replaces its dead.
+
+use skein_net::NodeId;
+use tokio::time::Instant;
+
+use super::cluster::{Cluster, key, put};
+use crate::{Consistency, Role};
+
+#[tokio::test(start_paused = true)]
+async fn voters_grow_from_one_to_five_as_hosts_join_and_two_stand_by() {
+    let mut cluster = Cluster::start(1, 1).await;
+    cluster.store(1).write(put("a", "1")).await.unwrap();
+    cluster.add(2).await;
+    cluster.until(1, "had a standby", |s| s.learners == [NodeId(2)]).await;
+    assert_eq!(cluster.status(1).voters.len(), 1);
+    cluster.add(3).await;
+    cluster.settled(3).await;
+    for id in 4..=7 {
+        cluster.add(id).await;
+    }
+    cluster.until(1, "had five voters", |s| s.voters.len() == 5 && s.learners.len() == 2).await;
+    cluster.settled(5).await;
+    for id in 1..=7 {
+        let (record, _) =
+            cluster.store(id).get(&key("a"), Consistency::Linearizable).await.unwrap();
+        assert_eq!(record.unwrap().value, "1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_leader_is_replaced_within_a_second() {
+    let mut cluster = Cluster::with_voters(2, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    let store = cluster.store(other);
+    store.write(put("a", "1")).await.unwrap();
+    cluster.crash(leader).await;
+    let killed = Instant::now();
+    store.write(put("a", "2")).await.unwrap();
+    assert!(killed.elapsed().as_millis() < 1_000, "{:?}", killed.elapsed());
+    let (record, _) = store.get(&key("a"), Consistency::Linearizable).await.unwrap();
+    assert_eq!(record.unwrap().value, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_stops_hands_over_first() {
+    let mut cluster = Cluster::with_voters(3, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    let store = cluster.store(other);
+    cluster.stop(leader).await;
+    let stopped = Instant::now();
+    store.write(put("a", "1")).await.unwrap();
+    assert!(stopped.elapsed().as_millis() < 300, "{:?}", stopped.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voter_dead_for_long_is_replaced_by_a_standby() {
+    let mut cluster = Cluster::with_voters(4, 4, 3).await;
+    let leader = cluster.leader().await;
+    cluster.until(leader, "had a standby", |s| s.learners.len() == 1).await;
+    let status = cluster.status(leader);
+    let dead = status.voters.iter().find(|id| id.0 != leader).unwrap().0;
+    cluster.crash(dead).await;
+    let standby = status.learners[0];
+    cluster
+        .until(leader, "replaced the dead voter", |s| {
+            s.voters.contains(&standby) && !s.voters.contains(&NodeId(dead))
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_isolated_voter_does_not_depose_the_leader_when_it_returns() {
+    let cluster = Cluster::with_voters(5, 3, 3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.status(leader).term;
+    let lonely = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.network.isolate(NodeId(lonely));
+    cluster.until(lonely, "noticed its isolation", |s| !s.quorum).await;
+    tokio::time::sleep(super::cluster::PATIENCE).await;
+    cluster.network.heal_all();
+    cluster.until(lonely, "followed again", |s| s.quorum && s.role == Role::Follower).await;
+    assert_eq!(cluster.leader().await, leader);
+    assert_eq!(cluster.status(leader).term, term);
+}
