@@ -5,6 +5,8 @@
 //! k8s-openapi type, which drops nulls and unknown fields and notes the latter.
 
 mod document;
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::Resource;
 use serde::Serialize;
@@ -52,9 +54,6 @@ pub struct Decoded {
     /// Sentences for `Warning` headers.
     pub warnings: Vec<String>,
 }
-
-/// A value that went through its Rust type.
-pub(crate) type Checked = Value;
 
 /// Decodes the body of a create or an update.
 ///
@@ -105,7 +104,7 @@ fn check_noting(
     };
     settle_type(kind, &mut map)?;
     let object = (kind.check)(Value::Object(map), &mut noted)
-        .map_err(|error| cannot_be_handled(kind, &error.to_string()))?;
+        .map_err(|error| cannot_be_handled(kind, &error))?;
     noted.truncate(limits::STRICT_ERRORS);
     match validation {
         FieldValidation::Strict if !noted.is_empty() => {
@@ -141,13 +140,16 @@ fn settle_type(kind: &Kind, map: &mut Map<String, Value>) -> Result<(), StatusEr
     Ok(())
 }
 
-/// Sends a value through its Rust type, noting unknown fields.
+/// Sends a value through its Rust type, noting unknown fields; an error says where it is.
 pub(crate) fn check_as<T: Resource + Serialize + DeserializeOwned>(
     value: Value,
     noted: &mut Vec<String>,
-) -> Result<Checked, serde_json::Error> {
-    let typed: T = serde_ignored::deserialize(value, |path| {
+) -> Result<Value, String> {
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
+    let typed: Result<T, serde_json::Error> = serde_ignored::deserialize(tracked, |path| {
         noted.push(format!("unknown field {:?}", document::field_path(&path)));
-    })?;
-    serde_json::to_value(typed)
+    });
+    let typed = typed.map_err(|error| format!("{}: {error}", track.path()))?;
+    serde_json::to_value(typed).map_err(|error| error.to_string())
 }

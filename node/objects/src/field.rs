@@ -180,6 +180,12 @@ impl<'a> Field<'a> {
         Field { parent: Some(self), step: Step::Name(name), value }
     }
 
+    /// The place of a map's key, for errors about the key itself.
+    pub(crate) fn key(&'a self, key: &'a str) -> Field<'a> {
+        let value = self.value.get(key).unwrap_or(NULL);
+        Field { parent: Some(self), step: Step::Key(key), value }
+    }
+
     /// The items of a list; nothing when it is absent.
     pub(crate) fn items(&'a self) -> impl Iterator<Item = Field<'a>> {
         let items: &[Value] = self.value.as_array().map_or(&[], Vec::as_slice);

@@ -1,7 +1,13 @@
 //! The table of kinds. A new kind is one entry here, plus a strategy when it has rules.
 
+mod data;
 mod namespace;
+mod node;
 mod pod;
+#[cfg(test)]
+mod tests;
+mod token;
+mod workload;
 
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
@@ -13,7 +19,10 @@ use crate::token::JoinToken;
 
 /// Every kind served.
 pub(crate) static KINDS: &[Kind] = &[
-    Kind::of::<ConfigMap>("configmap").shown(table::CONFIG_MAP).short(&["cm"]),
+    Kind::of::<ConfigMap>("configmap")
+        .shown(table::CONFIG_MAP)
+        .short(&["cm"])
+        .ruled_by(&data::ConfigMapStrategy),
     Kind::of::<Event>("event").shown(table::EVENT).short(&["ev"]).selectable(&[
         "involvedObject.kind",
         "involvedObject.namespace",
@@ -37,7 +46,8 @@ pub(crate) static KINDS: &[Kind] = &[
         .shown(table::NODE)
         .short(&["no"])
         .with_status()
-        .selectable(&["spec.unschedulable"]),
+        .selectable(&["spec.unschedulable"])
+        .ruled_by(&node::NodeStrategy),
     Kind::of::<Pod>("pod")
         .shown(table::POD)
         .short(&["po"])
@@ -55,7 +65,10 @@ pub(crate) static KINDS: &[Kind] = &[
             "status.nominatedNodeName",
         ])
         .ruled_by(&pod::PodStrategy),
-    Kind::of::<Secret>("secret").shown(table::SECRET).selectable(&["type"]),
+    Kind::of::<Secret>("secret")
+        .shown(table::SECRET)
+        .selectable(&["type"])
+        .ruled_by(&data::SecretStrategy),
     Kind::of::<ServiceAccount>("serviceaccount").shown(table::SERVICE_ACCOUNT).short(&["sa"]),
     Kind::of::<Deployment>("deployment")
         .shown(table::DEPLOYMENT)
@@ -63,7 +76,8 @@ pub(crate) static KINDS: &[Kind] = &[
         .in_all()
         .with_status()
         .with_generation()
-        .with_scale(WORKLOAD_SCALE),
+        .with_scale(WORKLOAD_SCALE)
+        .ruled_by(&workload::DeploymentStrategy),
     Kind::of::<ReplicaSet>("replicaset")
         .shown(table::REPLICA_SET)
         .short(&["rs"])
@@ -71,7 +85,12 @@ pub(crate) static KINDS: &[Kind] = &[
         .with_status()
         .with_generation()
         .with_scale(WORKLOAD_SCALE)
-        .selectable(&["status.replicas"]),
+        .selectable(&["status.replicas"])
+        .ruled_by(&workload::ReplicaSetStrategy),
     Kind::of::<Lease>("lease").shown(table::LEASE),
-    Kind::of::<JoinToken>("jointoken").shown(table::JOIN_TOKEN).short(&["jt"]).with_status(),
+    Kind::of::<JoinToken>("jointoken")
+        .shown(table::JOIN_TOKEN)
+        .short(&["jt"])
+        .with_status()
+        .ruled_by(&token::JoinTokenStrategy),
 ];

@@ -15,6 +15,7 @@ pub mod limits;
 mod names;
 pub mod openapi;
 pub mod patch;
+mod podspec;
 pub mod quantity;
 mod registry;
 mod schema;

@@ -13,6 +13,7 @@ use crate::kind::Kind;
 use crate::status::StatusError;
 
 pub use delete::{DeletePlan, Propagation, begin_delete, deletion_complete};
+pub(crate) use metadata::validate_labels;
 
 /// The impure part of a create, made by the caller.
 #[derive(Clone, Debug)]
@@ -54,12 +55,14 @@ pub fn prepare_create(
     namespace: &str,
     stamp: &Stamp,
 ) -> Result<Value, StatusError> {
+    admit_shape(&object)?;
     metadata::admit_new(kind, &mut object, namespace, stamp)?;
     if kind.status && !kind.strategy.keeps_status_on_create() {
         remove(&mut object, "status");
     }
     kind.strategy.start(&mut object, stamp);
     kind.strategy.default(&mut object);
+    kind.strategy.settle(&mut object);
     prune_nulls(&mut object);
     let mut errors = Errors::default();
     let root = Field::root(&object);
@@ -82,6 +85,7 @@ pub fn prepare_update(
     part: Part,
     now: Timestamp,
 ) -> Result<Value, StatusError> {
+    admit_shape(&new)?;
     metadata::admit_changed(kind, &new, old)?;
     let mut object = match part {
         Part::Main => main_part(kind, new, old),
@@ -106,6 +110,17 @@ pub fn prepare_update(
         kind.strategy.validate_update(&root, &before, &mut errors);
     }
     finish(kind, object, errors)
+}
+
+/// Refuses an object whose outline is wrong, which a decode would have done: what follows
+/// writes into these members.
+fn admit_shape(object: &Value) -> Result<(), StatusError> {
+    for member in ["", "/metadata", "/metadata/labels", "/spec", "/status"] {
+        if object.pointer(member).is_some_and(|value| !value.is_object() && !value.is_null()) {
+            return Err(StatusError::bad_request(format!("{member:?} of the object is not a map")));
+        }
+    }
+    Ok(())
 }
 
 fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {

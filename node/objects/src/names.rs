@@ -61,7 +61,7 @@ pub(crate) fn subdomain(text: &str) -> Result<(), String> {
 /// A label key: a name, or a DNS prefix, `/` and a name.
 pub(crate) fn qualified(text: &str) -> Result<(), String> {
     let name = match text.split_once('/') {
-        Some((prefix, _)) if prefix.is_empty() => {
+        Some(("", _)) => {
             return Err("prefix part must be non-empty".to_owned());
         }
         Some((prefix, name)) => {

@@ -42,6 +42,9 @@ pub(crate) trait Strategy: Sync {
     /// Fills what only a new object gets, such as an initial status.
     fn start(&self, _object: &mut Value, _stamp: &Stamp) {}
 
+    /// Derives what a new object keeps from its defaulted spec.
+    fn settle(&self, _object: &mut Value) {}
+
     /// Takes over from the old object what an update of the main part may not change.
     fn carry_over(&self, _new: &mut Value, _old: &Value) {}
 

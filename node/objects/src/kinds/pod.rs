@@ -1,18 +1,86 @@
-//! Pods: bound ones end gracefully, by their host's agent.
+//! Pods: nearly everything is fixed once they exist, and bound ones end gracefully, by their
+//! host's agent.
 
-use serde_json::{Value, json};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
 
-use crate::lifecycle::Stamp;
+use crate::field::{Errors, Field};
+use crate::lifecycle::{Part, Stamp};
+use crate::podspec;
 use crate::strategy::{Ending, Strategy};
 
 /// Kubernetes' default for `terminationGracePeriodSeconds`.
 const GRACE_SECONDS: u64 = 30;
 
+/// How long a pod stays on a node that does not answer, unless it says otherwise.
+const TOLERATED_SECONDS: i64 = 300;
+
+/// Taints of a node that does not answer.
+const NODE_TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
+
+const FROZEN: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
+
 pub(crate) struct PodStrategy;
 
 impl Strategy for PodStrategy {
+    fn default(&self, object: &mut Value) {
+        let spec = &mut object["spec"];
+        podspec::default_pod_spec(spec);
+        podspec::limits_to_requests(spec);
+        let Some(spec) = spec.as_object_mut() else { return };
+        podspec::set(spec, "enableServiceLinks", true);
+        podspec::set(spec, "priority", 0);
+        podspec::set_text(spec, "preemptionPolicy", "PreemptLowerPriority");
+        podspec::set_text(spec, "serviceAccountName", "default");
+        podspec::set_text(spec, "serviceAccount", "default");
+        tolerate_lost_nodes(spec);
+    }
+
     fn start(&self, object: &mut Value, _stamp: &Stamp) {
         object["status"] = json!({"phase": "Pending"});
+    }
+
+    fn observe(&self, object: &mut Value, old: &Value, part: Part, _now: Timestamp) {
+        if part == Part::Status {
+            let class = &old["status"]["qosClass"];
+            if class.is_string() && object["status"].is_object() {
+                object["status"]["qosClass"] = class.clone();
+            }
+        }
+    }
+
+    fn settle(&self, object: &mut Value) {
+        let class = podspec::quality_of_service(&object["spec"]);
+        object["status"]["qosClass"] = json!(class);
+    }
+
+    fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
+        podspec::validate_pod_spec(&object.get("spec"), errors);
+    }
+
+    fn validate_update(&self, new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+        let (spec, before) = (new.get("spec"), old.get("spec"));
+        let (tolerations, known) = (spec.get("tolerations"), before.get("tolerations"));
+        let gone = known.items().any(|one| {
+            let same = |other: Field<'_>| alike(other.value, one.value);
+            !tolerations.items().any(same)
+        });
+        if gone {
+            errors.forbidden(
+                &tolerations,
+                "existing toleration can not be modified except its tolerationSeconds",
+            );
+        }
+        let (deadline, was) =
+            (spec.get("activeDeadlineSeconds"), before.get("activeDeadlineSeconds"));
+        if let Some(was) = was.integer()
+            && deadline.integer().is_none_or(|now| now > was)
+        {
+            errors.invalid(&deadline, "must be less than or equal to previous value");
+        }
+        if without_changeable(spec.value) != without_changeable(before.value) {
+            errors.forbidden(&spec, FROZEN);
+        }
     }
 
     fn ending(&self, object: &Value, grace_seconds: Option<u64>) -> Ending {
@@ -26,6 +94,49 @@ impl Strategy for PodStrategy {
         match grace_seconds.or(own).unwrap_or(GRACE_SECONDS) {
             0 => Ending::AtOnce,
             seconds => Ending::Graceful(seconds),
+        }
+    }
+}
+
+/// Two tolerations that differ at most in their seconds.
+fn alike(one: &Value, other: &Value) -> bool {
+    let bare = |toleration: &Value| {
+        let mut bare = toleration.clone();
+        crate::lifecycle::remove(&mut bare, "tolerationSeconds");
+        bare
+    };
+    bare(one) == bare(other)
+}
+
+/// A pod spec without what an update may change.
+fn without_changeable(spec: &Value) -> Value {
+    let mut spec = spec.clone();
+    for list in ["containers", "initContainers"] {
+        let containers = spec.get_mut(list).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
+            crate::lifecycle::remove(container, "image");
+        }
+    }
+    for member in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"]
+    {
+        crate::lifecycle::remove(&mut spec, member);
+    }
+    spec
+}
+
+/// Adds the tolerations that let a pod outlive a short silence of its node.
+fn tolerate_lost_nodes(spec: &mut Map<String, Value>) {
+    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
+    let Some(list) = tolerations.as_array_mut() else { return };
+    for taint in NODE_TAINTS {
+        let covers = |one: &Value| {
+            let text = |member: &str| one[member].as_str().unwrap_or("");
+            matches!(text("effect"), "" | "NoExecute")
+                && (text("key") == taint || text("key").is_empty())
+        };
+        if !list.iter().any(covers) {
+            list.push(json!({"key": taint, "operator": "Exists", "effect": "NoExecute",
+                "tolerationSeconds": TOLERATED_SECONDS}));
         }
     }
 }
