@@ -4,6 +4,8 @@
 
 mod delete;
 mod metadata;
+#[cfg(test)]
+mod tests;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
