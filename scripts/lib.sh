@@ -69,3 +69,48 @@ install_packages() {
 install_host_packages() {
     install_packages dockerd:docker.io docker:docker.io ip:iproute2 nft:nftables iptables:iptables nsenter:util-linux
 }
+
+# pack_image ARCHIVE ROOTFS COMMAND_JSON TAG[,NAME=VALUE]…: an archive as `docker save` makes it,
+# one layer, an image per tag with that variable in its environment. The same input gives the same bytes.
+pack_image() {
+    local archive=$1 rootfs=$2 command=$3 work digest config environment manifest='' tag architecture
+    shift 3
+    case $(uname -m) in
+    x86_64) architecture=amd64 ;;
+    aarch64) architecture=arm64 ;;
+    *) architecture=$(uname -m) ;;
+    esac
+    work=$(mktemp -d)
+    mkdir "$work/layer"
+    tar -C "$rootfs" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf "$work/layer/layer.tar" .
+    digest=$(sha256sum "$work/layer/layer.tar" | cut -d' ' -f1)
+    for tag in "$@"; do
+        environment='"PATH=/bin"'
+        if [[ $tag == *,* ]]; then environment+=",\"${tag#*,}\""; fi
+        printf '{"architecture":"%s","os":"linux","created":"1970-01-01T00:00:00Z","config":{"Cmd":%s,"Env":[%s]},"rootfs":{"type":"layers","diff_ids":["sha256:%s"]}}' \
+            "$architecture" "$command" "$environment" "$digest" >"$work/config"
+        config=$(sha256sum "$work/config" | cut -d' ' -f1).json
+        mv "$work/config" "$work/$config"
+        manifest+=${manifest:+,}$(printf '{"Config":"%s","RepoTags":["%s"],"Layers":["layer/layer.tar"]}' "$config" "${tag%%,*}")
+    done
+    printf '[%s]' "$manifest" >"$work/manifest.json"
+    mkdir -p "$(dirname "$archive")"
+    tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime=@0 -cf "$archive" .
+    rm -rf "$work"
+}
+
+# The image busybox:local, from this machine's own static busybox; prints the archive's path.
+busybox_image() {
+    local rootfs archive=$ROOT/target/demo/busybox.tar applet
+    rootfs=$(mktemp -d)
+    chmod 755 "$rootfs"
+    mkdir -m 755 "$rootfs/bin" "$rootfs/etc"
+    mkdir -m 1777 "$rootfs/tmp"
+    install -m 755 "$(command -v busybox)" "$rootfs/bin/busybox"
+    for applet in $(busybox --list); do
+        [[ $applet == busybox ]] || ln -s busybox "$rootfs/bin/$applet"
+    done
+    pack_image "$archive" "$rootfs" '["/bin/sh"]' busybox:local
+    rm -rf "$rootfs"
+    printf '%s\n' "$archive"
+}

@@ -1,0 +1,37 @@
+# The everyday commands; `just --list` shows them.
+
+# Everything CI checks
+test:
+    scripts/test
+
+# Formatting, lints, documentation, dependencies
+static:
+    scripts/test static
+
+# Every test that needs no cluster
+unit:
+    scripts/test unit
+
+# Tests on three hosts with real Docker
+e2e:
+    sudo --preserve-env=PATH scripts/test e2e
+
+# Formats the source
+fmt:
+    cargo fmt --all
+
+# Three hosts on this machine
+up hosts="3":
+    sudo --preserve-env=PATH scripts/cluster up {{hosts}}
+
+# Removes them
+down:
+    sudo --preserve-env=PATH scripts/cluster down
+
+# From nothing to an application on three hosts
+quickstart:
+    sudo --preserve-env=PATH scripts/quickstart
+
+# Measurements as Markdown
+bench *args:
+    sudo --preserve-env=PATH scripts/bench {{args}}
