@@ -34,11 +34,7 @@ pub struct Informer<T> {
 
 impl<T> Clone for Informer<T> {
     fn clone(&self) -> Self {
-        Self {
-            cache: self.cache.clone(),
-            synced: self.synced.clone(),
-            seen: self.seen.clone(),
-        }
+        Self { cache: self.cache.clone(), synced: self.synced.clone(), seen: self.seen.clone() }
     }
 }
 

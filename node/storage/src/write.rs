@@ -77,11 +77,12 @@ impl Storage {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Object, StatusError> {
-        let generated = is_generated(&object);
-        for _ in 1..GENERATED_NAME_ATTEMPTS {
-            match self.create_once(kind, namespace, object.clone(), options).await {
-                Err(error) if generated && error.reason == Reason::AlreadyExists => {}
-                result => return result,
+        if is_generated(&object) {
+            for _ in 1..GENERATED_NAME_ATTEMPTS {
+                match self.create_once(kind, namespace, object.clone(), options).await {
+                    Err(error) if error.reason == Reason::AlreadyExists => {}
+                    result => return result,
+                }
             }
         }
         self.create_once(kind, namespace, object, options).await

@@ -1,8 +1,15 @@
 //! The real `kubectl` against the API.
 
-use std::{path::Path, process::Output};
+use std::{
+    path::Path,
+    process::{Output, Stdio},
+};
 
-use tokio::process::Command;
+use serde_json::json;
+use tokio::{
+    io::{AsyncBufReadExt, BufReader, Lines},
+    process::{Child, ChildStdout, Command},
+};
 
 use super::harness::{Api, DEADLINE};
 
@@ -40,19 +47,29 @@ impl Kubectl {
         self.directory.path()
     }
 
-    async fn run(&self, arguments: &str) -> Output {
-        let command = Command::new("kubectl")
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new("kubectl");
+        command
             .args(arguments.split_whitespace())
             .env("KUBECONFIG", self.path().join("config"))
             .env("HOME", self.path())
             .current_dir(self.path())
-            .kill_on_drop(true)
-            .output();
-        let output = tokio::time::timeout(3 * DEADLINE, command).await;
+            .kill_on_drop(true);
+        command
+    }
+
+    async fn run(&self, arguments: &str) -> Output {
+        let output = tokio::time::timeout(3 * DEADLINE, self.command(arguments).output()).await;
         let output = output.unwrap_or_else(|_| panic!("kubectl {arguments}: no end in time"));
-        output.unwrap_or_else(|error| {
-            panic!("this test needs kubectl on the PATH and could not run it: {error}")
-        })
+        output.unwrap_or_else(|error| panic!("{NEEDED}: {error}"))
+    }
+
+    /// Starts a command that goes on, and the lines it prints.
+    fn start(&self, arguments: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
+        let child = self.command(arguments).stdout(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| panic!("{NEEDED}: {error}"));
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
     }
 
     /// What a command that must succeed prints.
@@ -68,6 +85,8 @@ impl Kubectl {
         out
     }
 }
+
+const NEEDED: &str = "this test needs kubectl on the PATH and could not run it";
 
 const APP: &str = "
 apiVersion: v1
@@ -168,4 +187,48 @@ async fn kubectl_shows() {
     let refused = kubectl.run("apply -f odd.yaml").await;
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("unknown field \"datum\""), "{message}");
+}
+
+async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) {
+    let wait = async {
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains(text) {
+                return;
+            }
+        }
+        panic!("the output ended without {text:?}");
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("the line comes in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_follows_and_waits() {
+    let (api, kubectl) = started().await;
+    let (_watching, mut lines) = kubectl.start("get pods --watch -o wide");
+    line_with(&mut lines, "alone").await;
+    kubectl.ok("wait --for=jsonpath={.status.phase}=Pending pod/alone --timeout=10s").await;
+    let binding = json!({"target": {"kind": "Node", "name": "h1"}});
+    api.client().post("/api/v1/namespaces/default/pods/alone/binding", &binding).await.ok();
+    line_with(&mut lines, "h1").await;
+    assert_eq!(kubectl.ok("logs alone").await, "first\nsecond\n");
+    kubectl.ok("delete pod alone --now --wait=false").await;
+    line_with(&mut lines, "Terminating").await;
+    // It warns that it does not wait, whoever the server is.
+    let forced = kubectl.run("delete pod alone --force --grace-period=0").await;
+    assert!(forced.status.success());
+    let gone = kubectl.run("get pod alone").await;
+    assert!(!gone.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_is_told_that_a_body_is_too_large() {
+    let (_api, kubectl) = started().await;
+    let large = json!({
+        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "large"},
+        "data": {"key": "x".repeat(20_000_000)},
+    });
+    std::fs::write(kubectl.path().join("large.json"), large.to_string()).unwrap();
+    let refused = kubectl.run("create --validate=false -f large.json").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("Request entity too large"), "{message}");
 }
