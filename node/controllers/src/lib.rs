@@ -1,1 +1,31 @@
-//! Leader-only reconcilers: deployment, replica set, garbage collection, namespaces, nodes, scheduling.
+//! Leader-only reconcilers: deployment, replica set, garbage collection, namespaces, nodes,
+//! scheduling.
+//!
+//! Every controller observes through informers, plans in a pure function and acts with conditional
+//! writes; it works on keys from a queue and does the same whether it heard of a change or only
+//! looks again. [`run`] starts them all for one node that leads.
+
+mod cluster;
+mod context;
+mod defaults;
+mod deployment;
+mod fence;
+mod garbage;
+mod limits;
+mod namespaces;
+mod nodes;
+mod owned;
+mod owner;
+mod pod;
+mod queue;
+mod reconcile;
+mod replica_set;
+mod run;
+mod scheduling;
+mod selector;
+#[cfg(test)]
+mod tests;
+mod writes;
+
+pub use context::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, PodCidr};
+pub use run::run;

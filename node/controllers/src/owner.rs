@@ -69,11 +69,8 @@ mod tests {
     }
 
     fn owned_by(uid: &str) -> ObjectMeta {
-        let reference = OwnerReference {
-            uid: uid.into(),
-            controller: Some(true),
-            ..OwnerReference::default()
-        };
+        let reference =
+            OwnerReference { uid: uid.into(), controller: Some(true), ..OwnerReference::default() };
         ObjectMeta { owner_references: Some(vec![reference]), ..meta("object") }
     }
 

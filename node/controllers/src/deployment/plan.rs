@@ -21,7 +21,8 @@ use super::{
 };
 use crate::{
     owner::{Claim, claim, controller_reference, is_controlled_by},
-    pod, selector,
+    pod,
+    selector::Selector,
 };
 
 /// How many old replica sets are kept unless the deployment says otherwise; Kubernetes' default.
@@ -121,12 +122,9 @@ pub(super) fn set_name(deployment: &Deployment, hash: &str) -> String {
 fn claim_sets<'a>(observed: &Observed<'a>) -> (Vec<&'a ReplicaSet>, Vec<Step>) {
     let deployment = observed.deployment;
     let (mut mine, mut steps) = (Vec::new(), Vec::new());
+    let selector = Selector::of(deployment.spec.as_ref().map(|spec| &spec.selector));
     for set in observed.sets.iter().copied() {
-        let labels = set.metadata.labels.as_ref();
-        let selected = deployment
-            .spec
-            .as_ref()
-            .is_some_and(|spec| selector::matches(&spec.selector, labels));
+        let selected = selector.picks(&set.metadata.labels);
         match claim(&deployment.metadata, &set.metadata, selected) {
             Claim::Owned => mine.push(set),
             Claim::Adopt => steps.push(Step::Adopt(name(set).to_owned())),
@@ -147,7 +145,11 @@ fn next_sizes(observed: &Observed<'_>, family: &Family<'_>, bounds: Bounds) -> S
     if paused {
         return Sizes::default();
     }
-    if rolling { roll(family, bounds) } else { recreate(family, bounds, old_pods(observed, family)) }
+    if rolling {
+        roll(family, bounds)
+    } else {
+        recreate(family, bounds, old_pods(observed, family))
+    }
 }
 
 fn old_pods(observed: &Observed<'_>, family: &Family<'_>) -> bool {
@@ -166,8 +168,7 @@ fn make(deployment: &Deployment, family: &Family<'_>, bounds: Bounds, size: i32)
     labels.insert(HASH_LABEL.to_owned(), hash.clone());
     let labels = labels.clone();
     let spec = deployment.spec.as_ref();
-    let mut selector: LabelSelector =
-        spec.map(|spec| spec.selector.clone()).unwrap_or_default();
+    let mut selector: LabelSelector = spec.map(|spec| spec.selector.clone()).unwrap_or_default();
     selector.match_labels.get_or_insert_default().insert(HASH_LABEL.to_owned(), hash.clone());
     let next = revision::next(family.old.iter().copied());
     let mut annotations = revision::annotations(deployment, None, next);

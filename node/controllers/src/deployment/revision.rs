@@ -69,11 +69,7 @@ pub(super) fn annotations(
 }
 
 /// Notes the size of the deployment on a set; a later change of it is how scaling is noticed.
-pub(super) fn note_size(
-    annotations: &mut BTreeMap<String, String>,
-    replicas: i32,
-    max_total: i32,
-) {
+pub(super) fn note_size(annotations: &mut BTreeMap<String, String>, replicas: i32, max_total: i32) {
     annotations.insert(DESIRED_REPLICAS.to_owned(), replicas.to_string());
     annotations.insert(MAX_REPLICAS.to_owned(), max_total.to_string());
 }

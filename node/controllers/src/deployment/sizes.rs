@@ -45,7 +45,8 @@ pub(super) fn roll(family: &Family<'_>, bounds: Bounds) -> Sizes {
     let present: i32 = family.all().map(set_present).sum();
     let current = family.new.map_or(0, set_replicas);
     let room = (bounds.max_total() - present).max(0);
-    let wanted = current.saturating_add(room).min(bounds.replicas).max(current.min(bounds.replicas));
+    let wanted =
+        current.saturating_add(room).min(bounds.replicas).max(current.min(bounds.replicas));
     match family.new {
         None => sizes.make = Some(wanted),
         Some(new) if wanted != current => sizes.set(new, wanted),

@@ -55,7 +55,8 @@ pub(super) fn count(deployment: &Deployment, family: &Family<'_>) -> DeploymentS
     let statuses = || family.all().filter_map(|set| set.status.as_ref());
     let available: i32 = family.all().map(set_available).sum();
     let wanted: i32 = family.all().map(set_replicas).sum();
-    let updated = family.new.and_then(|new| new.status.as_ref()).map_or(0, |status| status.replicas);
+    let updated =
+        family.new.and_then(|new| new.status.as_ref()).map_or(0, |status| status.replicas);
     let before = deployment.status.as_ref();
     DeploymentStatus {
         observed_generation: deployment.metadata.generation,

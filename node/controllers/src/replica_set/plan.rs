@@ -13,7 +13,8 @@ use k8s_openapi::{
 use super::rank::order_for_deletion;
 use crate::{
     owner::{Claim, claim},
-    pod, selector,
+    pod,
+    selector::Selector,
 };
 
 /// What the decision is made from.
@@ -49,9 +50,10 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let set = observed.set;
     let mut plan = Plan::default();
     let mut mine: Vec<&Pod> = Vec::new();
+    let selector = Selector::of(set.spec.as_ref().map(|spec| &spec.selector));
     for pod in observed.pods {
         let name = || pod.metadata.name.clone().unwrap_or_default();
-        match claim(&set.metadata, &pod.metadata, selects(set, pod)) {
+        match claim(&set.metadata, &pod.metadata, selector.picks(&pod.metadata.labels)) {
             Claim::Owned => mine.push(pod),
             Claim::Adopt if pod::is_active(pod) => {
                 plan.adopt.push(name());
@@ -84,11 +86,6 @@ pub(super) fn desired(set: &ReplicaSet) -> usize {
     usize::try_from(replicas).unwrap_or(0)
 }
 
-fn selects(set: &ReplicaSet, pod: &Pod) -> bool {
-    let labels = pod.metadata.labels.as_ref();
-    set.spec.as_ref().is_some_and(|spec| selector::matches(&spec.selector, labels))
-}
-
 fn status(
     set: &ReplicaSet,
     active: &[&Pod],
@@ -107,10 +104,8 @@ fn status(
             labels.and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
         })
     };
-    let waits: Vec<_> = active
-        .iter()
-        .filter_map(|pod| pod::available_in(pod, min_ready_seconds, now))
-        .collect();
+    let waits: Vec<_> =
+        active.iter().filter_map(|pod| pod::available_in(pod, min_ready_seconds, now)).collect();
     let available = waits.iter().filter(|wait| wait.is_zero()).count();
     let recheck = waits.iter().filter(|wait| !wait.is_zero()).min();
     let status = ReplicaSetStatus {

@@ -9,7 +9,17 @@ use crate::pod;
 /// A lower cost goes first; the default is zero.
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
-type Rank<'a> = (bool, u8, bool, i64, Reverse<usize>, Reverse<Timestamp>, Reverse<i32>, Reverse<Timestamp>, &'a str);
+type Rank<'a> = (
+    bool,
+    u8,
+    bool,
+    i64,
+    Reverse<usize>,
+    Reverse<Timestamp>,
+    Reverse<i32>,
+    Reverse<Timestamp>,
+    &'a str,
+);
 
 /// Orders pods so that the first are the best to delete: unassigned, then pending, then not ready,
 /// then cheap by annotation, then doubled up on a node, then ready only recently, then often

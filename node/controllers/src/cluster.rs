@@ -1,0 +1,135 @@
+//! What the controllers of one term share: the fenced storage, informers and the way to start
+//! tasks.
+
+use std::future::Future;
+
+use k8s_openapi::{
+    Metadata, Resource,
+    api::{
+        apps::v1::{Deployment, ReplicaSet},
+        core::v1::{Namespace, Node, Pod},
+    },
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::de::DeserializeOwned;
+use skein_consensus::Revision;
+use skein_storage::{Change, EventRecorder, Informer, Storage};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    limits::{OWN_WRITES_DEADLINE, RESYNC},
+    reconcile::ObjectKey,
+};
+
+/// Shared by all controllers of a term. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Cluster {
+    pub(crate) storage: Storage,
+    pub(crate) host: String,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) cancel: CancellationToken,
+    pub(crate) namespaces: Informer<Namespace>,
+    pub(crate) nodes: Informer<Node>,
+    pub(crate) pods: Informer<Pod>,
+    pub(crate) sets: Informer<ReplicaSet>,
+    pub(crate) deployments: Informer<Deployment>,
+}
+
+impl Cluster {
+    /// Starts the informers.
+    pub(crate) fn new(storage: Storage, host: String, cancel: CancellationToken) -> Self {
+        let tasks = TaskTracker::new();
+        Self {
+            namespaces: inform(&storage, &tasks, &cancel),
+            nodes: inform(&storage, &tasks, &cancel),
+            pods: inform(&storage, &tasks, &cancel),
+            sets: inform(&storage, &tasks, &cancel),
+            deployments: inform(&storage, &tasks, &cancel),
+            storage,
+            host,
+            tasks,
+            cancel,
+        }
+    }
+
+    /// Waits until every informer shows all that was written up to `revision`; false when the term
+    /// ended before.
+    pub(crate) async fn caught_up(&self, revision: Revision) -> bool {
+        self.namespaces.caught_up(revision).await
+            && self.nodes.caught_up(revision).await
+            && self.pods.caught_up(revision).await
+            && self.sets.caught_up(revision).await
+            && self.deployments.caught_up(revision).await
+    }
+
+    /// A recorder of events in the name of `component`.
+    pub(crate) fn recorder(&self, component: &str) -> EventRecorder {
+        let cancel = self.cancel.clone();
+        EventRecorder::start(&self.storage, component, &self.host, &self.tasks, cancel)
+    }
+
+    /// Runs `task` until it or the term ends.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = cancel.cancelled() => {}
+                () = task => {}
+            }
+        });
+    }
+
+    /// Tells `look` of every object that changes, and `None` whenever all must be looked at: now,
+    /// from time to time, and after changes were missed.
+    pub(crate) fn follow<T>(
+        &self,
+        informer: &Informer<T>,
+        mut look: impl FnMut(Option<ObjectKey>) + Send + 'static,
+    ) where
+        T: Send + Sync + 'static,
+    {
+        let mut changes = informer.changes();
+        self.spawn(async move {
+            let mut resync = tokio::time::interval(RESYNC);
+            loop {
+                let change = tokio::select! {
+                    change = changes.next() => change,
+                    _ = resync.tick() => Some(Change::Resync),
+                };
+                match change {
+                    Some(Change::Object { namespace, name }) => look(Some((namespace, name))),
+                    Some(Change::Resync) => look(None),
+                    None => return,
+                }
+            }
+        });
+    }
+}
+
+fn inform<T>(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -> Informer<T>
+where
+    T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
+{
+    Informer::start(storage, None, tasks, cancel.clone())
+}
+
+/// Namespace and name of an object.
+pub(crate) fn key_of(meta: &ObjectMeta) -> ObjectKey {
+    let part = |part: &Option<String>| part.as_deref().unwrap_or_default().into();
+    (part(&meta.namespace), part(&meta.name))
+}
+
+/// When the object was last written.
+pub(crate) fn revision_of(meta: &ObjectMeta) -> Revision {
+    let version = meta.resource_version.as_deref().unwrap_or_default();
+    Revision(version.parse().unwrap_or_default())
+}
+
+/// Waits until `informer` shows what was written up to `revision`, so that the next look sees it.
+/// Gives up after a while: a late look is only slower, since writes carry preconditions.
+pub(crate) async fn see_own_writes<T>(informer: &Informer<T>, revision: Revision) {
+    let seen = tokio::time::timeout(OWN_WRITES_DEADLINE, informer.caught_up(revision)).await;
+    if seen.is_err() {
+        tracing::debug!(%revision, "own writes are not visible yet");
+    }
+}

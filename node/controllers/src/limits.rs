@@ -1,0 +1,54 @@
+//! The bounds of this crate.
+
+use std::time::Duration;
+
+/// Keys of one controller that are worked on at once. They mostly wait for the store, whose
+/// writes share a log entry; more would only add conflicts.
+pub(crate) const CONCURRENT_KEYS: usize = 16;
+
+/// Writes of one plan that are under way at once.
+pub(crate) const CONCURRENT_WRITES: usize = 64;
+
+/// The first batch of pods that a replica set makes; each further batch is twice as large. A quota
+/// or a broken template thus costs few refused writes, and a healthy set is complete in a few
+/// round trips.
+pub(crate) const FIRST_BATCH: usize = 16;
+
+/// The most pods that one pass makes or deletes for one replica set, as in Kubernetes.
+pub(crate) const BURST: usize = 500;
+
+/// First and longest pause of a key whose reconciliation failed. The first is about one round trip
+/// of a conflicting writer, the longest short enough for a person to wait for.
+pub(crate) const BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(20), Duration::from_secs(15));
+
+/// How often everything is looked at again although nothing happened.
+pub(crate) const RESYNC: Duration = Duration::from_secs(60);
+
+/// How long a reconciliation may take before it is tried afresh: longer than any write is waited
+/// for.
+pub(crate) const RECONCILE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a controller waits until its informer shows what it wrote itself.
+pub(crate) const OWN_WRITES_DEADLINE: Duration = Duration::from_secs(5);
+
+/// Pause between two attempts to take over leadership in the store.
+pub(crate) const TAKE_OVER_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the scheduler gathers further pods before it decides, so that the pods of one
+/// deployment are placed together.
+pub(crate) const GATHER: Duration = Duration::from_millis(3);
+
+/// How long a node that the membership does not know of may stay so before it counts as dead: a
+/// fresh leader hears of all others within a few gossip rounds.
+pub(crate) const UNKNOWN_NODE_GRACE: Duration = Duration::from_secs(10);
+
+/// Pause of the scheduler after a decision could not be written.
+pub(crate) const SCHEDULING_RETRY: Duration = Duration::from_millis(500);
+
+/// Pause between two looks at a namespace whose content is still ending; pods that end bring it
+/// back earlier.
+pub(crate) const NAMESPACE_RECHECK: Duration = Duration::from_secs(1);
+
+/// Pause of the collector before it lists a kind again whose watch ended.
+pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(100);

@@ -1,0 +1,63 @@
+//! Which pods a tainted node must let go, and when.
+
+use std::time::Duration;
+
+use k8s_openapi::{
+    api::core::v1::{Node, Pod, Taint, Toleration},
+    jiff::{SignedDuration, Timestamp},
+};
+
+use super::taints::NO_EXECUTE;
+
+/// When a pod has to leave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// Not because of these taints.
+    Never,
+    /// At once.
+    Now,
+    /// When this long has passed.
+    After(Duration),
+}
+
+/// Whether the node makes any pod leave.
+pub(super) fn evicts(node: &Node) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref());
+    taints.is_some_and(|taints| taints.iter().any(|taint| taint.effect == NO_EXECUTE))
+}
+
+/// When `pod` must leave a node with these taints: at once if it does not tolerate one, else when
+/// the shortest of its tolerations has run out.
+pub(super) fn eviction(pod: &Pod, taints: &[Taint], now: Timestamp) -> Eviction {
+    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref());
+    let mut soonest = Eviction::Never;
+    for taint in taints.iter().filter(|taint| taint.effect == NO_EXECUTE) {
+        let mut fitting =
+            tolerations.into_iter().flatten().filter(|one| tolerates(one, taint)).peekable();
+        if fitting.peek().is_none() {
+            return Eviction::Now;
+        }
+        let Some(seconds) = fitting.filter_map(|one| one.toleration_seconds).min() else {
+            continue;
+        };
+        let since = taint.time_added.as_ref().map_or(now, |added| added.0);
+        let left = SignedDuration::from_secs(seconds.max(0)) - now.duration_since(since);
+        let left = Duration::try_from(left).unwrap_or_default();
+        soonest = match soonest {
+            _ if left.is_zero() => return Eviction::Now,
+            Eviction::After(sooner) => Eviction::After(sooner.min(left)),
+            Eviction::Never | Eviction::Now => Eviction::After(left),
+        };
+    }
+    soonest
+}
+
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let key = toleration.key.as_deref().unwrap_or_default();
+    let effect = toleration.effect.as_deref().unwrap_or_default();
+    let value = toleration.value.as_deref().unwrap_or_default();
+    (key.is_empty() || key == taint.key)
+        && (effect.is_empty() || effect == taint.effect)
+        && (toleration.operator.as_deref() == Some("Exists")
+            || value == taint.value.as_deref().unwrap_or_default())
+}
