@@ -108,9 +108,9 @@ pub(crate) const PROBE_AGAIN: Duration = Duration::from_secs(1);
 /// Nodes asked to probe a suspect.
 pub(crate) const PROBE_HELPERS: usize = 3;
 
-/// Heartbeats, in mean intervals, after whose absence a peer is suspected. Moderate: a suspicion
-/// is confirmed by probes before anybody hears of it.
-pub(crate) const SUSPICION_PHI: f64 = 8.0;
+/// Silence, in mean intervals between heartbeats, that makes a suspect. Low, because a suspicion
+/// costs a probe and nothing else: probes confirm it before anybody hears of it.
+pub(crate) const SUSPICION_PHI: f64 = 5.0;
 
 /// Heartbeats remembered of each peer: half a minute of them, so that the mean follows the load.
 pub(crate) const HEARTBEAT_WINDOW: usize = 300;

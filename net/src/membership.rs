@@ -129,14 +129,14 @@ impl Membership {
             .await
             .map_err(|error| MembershipError::Start(error.to_string()))?;
 
-        let (driver, members) = driver::Driver::new(
-            handle,
-            Arc::clone(&transport),
-            config.peer_store.clone().map(|store| (store, remembered.clone())),
-        );
+        let (driver, members) =
+            driver::Driver::new(handle, Arc::clone(&transport), remembered.clone());
         let chitchat = driver.chitchat();
         let seeds = seeds::Seeds::new(&config, remembered, transport, members.clone());
         let greet = driver.greeter();
+        if let Some(store) = config.peer_store {
+            tasks.spawn(peers::save_changes(store, driver.remembered()));
+        }
         tasks.spawn(stop.clone().run_until_cancelled_owned(seeds.run(greet)));
         tasks.spawn(driver.run(interval, stop));
         Ok(Self { chitchat, members })

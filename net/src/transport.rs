@@ -24,7 +24,9 @@ pub enum Protocol {
     Proxy = 4,
     /// Bulk bytes: image archives.
     Blob = 5,
-    /// A new node asking for its certificate; the only protocol open to a peer without one.
+    /// A node asking for a certificate: a new one, for whom this is the only protocol and which is
+    /// answered by the [`JoinHandler`](crate::JoinHandler), or a peer that renews its own, which is
+    /// answered by the handler registered here.
     Join = 6,
     /// Is this peer alive: an empty request answered at once.
     Probe = 7,

@@ -15,7 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Member, NAME_KEY, PeerStore, gossip, peers,
+    Member, NAME_KEY, gossip, peers,
     probe::confirm_dead,
     view::{Observed, View},
 };
@@ -28,24 +28,30 @@ pub(super) struct Driver {
     view: View,
     probes: JoinSet<(NodeId, bool)>,
     published: watch::Sender<Arc<Vec<Member>>>,
-    memory: Option<(PeerStore, Vec<PeerAddress>)>,
+    remembered: watch::Sender<Vec<PeerAddress>>,
 }
 
 impl Driver {
     pub(super) fn new(
         handle: ChitchatHandle,
         transport: Arc<dyn Transport>,
-        memory: Option<(PeerStore, Vec<PeerAddress>)>,
+        remembered: Vec<PeerAddress>,
     ) -> (Self, watch::Receiver<Arc<Vec<Member>>>) {
         let (published, members) = watch::channel(Arc::default());
         let chitchat = handle.chitchat();
         let (view, probes) = (View::default(), JoinSet::new());
         let handle = Arc::new(handle);
-        (Self { handle, chitchat, transport, view, probes, published, memory }, members)
+        let remembered = watch::Sender::new(remembered);
+        (Self { handle, chitchat, transport, view, probes, published, remembered }, members)
     }
 
     pub(super) fn chitchat(&self) -> Arc<Mutex<Chitchat>> {
         Arc::clone(&self.chitchat)
+    }
+
+    /// The peers to remember, from now on.
+    pub(super) fn remembered(&self) -> watch::Receiver<Vec<PeerAddress>> {
+        self.remembered.subscribe()
     }
 
     /// Starts gossip with a node.
@@ -94,7 +100,7 @@ impl Driver {
         let members = self.view.members();
         if **self.published.borrow() != members {
             self.learn_addresses(&members);
-            self.remember(&members).await;
+            self.remember(&members);
             self.published.send_replace(Arc::new(members));
         }
     }
@@ -107,26 +113,19 @@ impl Driver {
         }
     }
 
-    async fn remember(&mut self, members: &[Member]) {
-        let own = self.transport.local_id();
-        let Some((store, remembered)) = &mut self.memory else { return };
+    fn remember(&self, members: &[Member]) {
         let address = |member: &Member| PeerAddress {
             id: member.id,
             name: member.name.clone(),
             addr: member.addr,
         };
         let present: Vec<_> = members.iter().map(address).collect();
-        let merged = peers::merge(&present, remembered, own);
-        if merged == *remembered {
-            return;
-        }
-        remembered.clone_from(&merged);
-        let store = store.clone();
-        // Off this thread: it syncs to disk.
-        let saved = tokio::task::spawn_blocking(move || store.save(&merged)).await;
-        if let Ok(Err(error)) = saved {
-            tracing::warn!(%error, "peers cannot be remembered");
-        }
+        self.remembered.send_if_modified(|remembered| {
+            let merged = peers::merge(&present, remembered, self.transport.local_id());
+            let changed = merged != *remembered;
+            *remembered = merged;
+            changed
+        });
     }
 }
 

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tokio::sync::watch;
+
 use crate::{NodeId, PeerAddress, durable, limits::MAX_REMEMBERED_PEERS};
 
 /// The file of remembered peers.
@@ -39,6 +41,17 @@ impl PeerStore {
     /// What the system says about the file.
     pub fn save(&self, peers: &[PeerAddress]) -> io::Result<()> {
         durable::write(&self.path, render(peers)?.as_bytes(), durable::PUBLIC)
+    }
+}
+
+/// Saves what `peers` changes to, away from everything that must not wait for a disk.
+pub(super) async fn save_changes(store: PeerStore, mut peers: watch::Receiver<Vec<PeerAddress>>) {
+    while peers.changed().await.is_ok() {
+        let (store, peers) = (store.clone(), peers.borrow_and_update().clone());
+        let saved = tokio::task::spawn_blocking(move || store.save(&peers)).await;
+        if let Ok(Err(error)) = saved {
+            tracing::warn!(%error, "peers cannot be remembered");
+        }
     }
 }
 

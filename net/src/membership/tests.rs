@@ -225,6 +225,13 @@ async fn remembered_peers_are_found_without_a_seed() {
     let first = cluster.start_with(2, config.clone()).await;
     first.sees_alive(&[1, 2], 10).await;
     cluster.kill(2, &first);
+    let saved = async {
+        let mut every = tokio::time::interval(Duration::from_millis(10));
+        while store.load().is_empty() {
+            every.tick().await;
+        }
+    };
+    timeout(Duration::from_secs(10), saved).await.unwrap();
     assert_eq!(store.load()[0].name, "h1");
 
     (config.generation, config.seeds) = (2, Vec::new());

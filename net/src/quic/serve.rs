@@ -134,10 +134,9 @@ async fn serve_stream(
         return Ok(());
     };
     let head = head?;
-    let protocol = Protocol::from_tag(head.tag).filter(|protocol| *protocol != Protocol::Join);
-    let Some((protocol, handler)) =
-        protocol.and_then(|protocol| Some((protocol, shared.handlers.get(protocol)?)))
-    else {
+    let served = Protocol::from_tag(head.tag)
+        .and_then(|protocol| Some((protocol, shared.handlers.get(protocol)?)));
+    let Some((protocol, handler)) = served else {
         return wire::write_answer(&mut send, Answer::NotServed).await;
     };
     let Ok(_place) = places[usize::from(protocol.tag()) - 1].try_acquire() else {

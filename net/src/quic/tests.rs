@@ -241,3 +241,5 @@ async fn a_closed_transport_tells_its_peers() {
     let error = ask(&nodes, 0, 1, 10 * SOON).await.unwrap_err();
     assert!(matches!(error, RpcError::Unreachable { .. }), "{error}");
 }
+
+mod membership;
