@@ -76,7 +76,7 @@ pub fn prepare_create(
 /// Makes a changed object ready to be stored.
 ///
 /// `new` has been through [`crate::decode()`] or [`crate::check`]; a `resourceVersion` in it is
-/// the caller's precondition and does not matter here.
+/// the caller's precondition and does not matter here. `now` is for rules that stamp a change.
 ///
 /// # Errors
 /// 400 when the names differ, 409 when the uid differs, 422 when a rule is broken.
@@ -88,6 +88,7 @@ pub fn prepare_update(
     now: Timestamp,
 ) -> Result<Value, StatusError> {
     admit_shape(&new)?;
+    admit_shape(old)?;
     metadata::admit_changed(kind, &new, old)?;
     let mut object = match part {
         Part::Main => main_part(kind, new, old),
@@ -133,7 +134,6 @@ fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {
             None => remove(&mut new, "status"),
         }
     }
-    kind.strategy.carry_over(&mut new, old);
     new
 }
 

@@ -45,9 +45,6 @@ pub(crate) trait Strategy: Sync {
     /// Derives what a new object keeps from its defaulted spec.
     fn settle(&self, _object: &mut Value) {}
 
-    /// Takes over from the old object what an update of the main part may not change.
-    fn carry_over(&self, _new: &mut Value, _old: &Value) {}
-
     /// Takes note of a change that is otherwise ready, such as a derived status field.
     fn observe(&self, _object: &mut Value, _old: &Value, _part: Part, _now: Timestamp) {}
 

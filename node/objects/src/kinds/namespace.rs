@@ -32,7 +32,7 @@ impl Strategy for NamespaceStrategy {
     }
 
     fn terminate(&self, object: &mut Value) {
-        object["status"]["phase"] = json!("Terminating");
+        object["status"] = json!({"phase": "Terminating"});
     }
 
     fn is_held(&self, object: &Value) -> bool {

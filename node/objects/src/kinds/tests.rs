@@ -1,5 +1,6 @@
 //! What each kind fills in and what it refuses, as tables.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use crate::lifecycle::{Part, Stamp, prepare_create, prepare_update};
@@ -382,5 +383,67 @@ fn an_unchanged_object_updates_to_itself() {
     for (resource, object) in objects {
         let old = create(resource, object).unwrap();
         assert_eq!(update(resource, old.clone(), &old).unwrap(), old, "{resource}");
+    }
+}
+
+/// JSON that looks like Kubernetes objects from afar.
+fn lookalike() -> impl Strategy<Value = Value> {
+    const NAMES: [&str; 24] = [
+        "metadata",
+        "name",
+        "labels",
+        "finalizers",
+        "spec",
+        "status",
+        "conditions",
+        "type",
+        "containers",
+        "initContainers",
+        "volumes",
+        "tolerations",
+        "selector",
+        "matchLabels",
+        "template",
+        "strategy",
+        "rollingUpdate",
+        "maxSurge",
+        "data",
+        "stringData",
+        "resources",
+        "limits",
+        "ports",
+        "deletionTimestamp",
+    ];
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z0-9%.]{0,5}".prop_map(Value::from),
+    ];
+    scalar.prop_recursive(6, 60, 6, |inner| {
+        let name = proptest::sample::select(&NAMES[..]).prop_map(str::to_owned);
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            proptest::collection::btree_map(name, inner, 0..6)
+                .prop_map(|map| Value::Object(map.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn objects_of_any_shape_never_panic(metadata in lookalike(), spec in lookalike(), old in lookalike()) {
+        let now = stamp().now;
+        for kind in registry().all() {
+            let object = json!({"metadata": metadata, "spec": spec, "data": old, "status": spec});
+            let _ = crate::table::row(kind, &object, now);
+            let _ = crate::begin_delete(kind, &object, Some(3), None, now);
+            let _ = prepare_create(kind, object.clone(), "default", &stamp());
+            for part in [Part::Main, Part::Status, Part::Scale] {
+                let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now);
+                let _ = prepare_update(kind, object.clone(), &old, part, now);
+            }
+            let _ = check(kind, object, FieldValidation::Warn);
+        }
     }
 }

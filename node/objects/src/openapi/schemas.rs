@@ -48,9 +48,15 @@ pub(super) fn reference(name: &str, dialect: Dialect) -> Value {
     json!({"$ref": format!("{prefix}{name}")})
 }
 
+/// Says which kind a schema is of. Metadata is not required of a client: the server completes it.
 fn name_kind(schemas: &mut Map<String, Value>, kind: &Kind) {
-    if let Some(schema) = schemas.get_mut((kind.schema_name)().as_ref()) {
-        schema["x-kubernetes-group-version-kind"] = json!([gvk(kind, "")]);
+    let Some(schema) = schemas.get_mut((kind.schema_name)().as_ref()) else { return };
+    schema["x-kubernetes-group-version-kind"] = json!([gvk(kind, "")]);
+    if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+        required.retain(|member| member != "metadata");
+        if required.is_empty() {
+            crate::lifecycle::remove(schema, "required");
+        }
     }
 }
 
