@@ -243,6 +243,10 @@ impl Subject {
         let listed = self.runtime.list_sandboxes().await.unwrap();
         assert_eq!((listed[0].running, listed[0].pid), (false, None));
         self.runtime.stop_sandbox(&sandbox.id).await.unwrap();
+        let orphan = self.script("sleep 300");
+        let id = self.runtime.create_container(&sandbox, &orphan).await.unwrap();
+        let error = self.runtime.start_container(&id).await.unwrap_err();
+        assert!(matches!(error, RuntimeError::Failed(_)), "not its author's fault: {error:?}");
         let again = self.runtime.run_sandbox(&pod("dead")).await.unwrap();
         assert_eq!(again.id, sandbox.id);
         assert!(again.running && again.pid.is_some());

@@ -245,7 +245,7 @@ impl World {
         let container = self.containers.get_mut(id).ok_or_else(|| missing(id))?;
         let in_sandbox = self.sandboxes.get(&container.sandbox);
         if !in_sandbox.is_some_and(|sandbox| sandbox.running) {
-            return Err(RuntimeError::Rejected("the pod's sandbox is not running".to_owned()));
+            return Err(RuntimeError::Failed("the pod's sandbox is not running".to_owned()));
         }
         if let Some(program) = &container.program.missing {
             let message = format!("exec: {program:?}: no such file or directory");
