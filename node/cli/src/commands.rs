@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use crate::args::{Cli, Command, GlobalArgs};
 use crate::connection::Connection;
 use crate::exit;
-use crate::terminal::Terminal;
+use crate::terminal::{ColorChoice, Terminal};
 use crate::up::UpOptions;
 
 /// What every command gets: how to reach the cluster and where to print.
@@ -51,6 +51,12 @@ where
             exit::code(&error)
         }
     }
+}
+
+/// Reports an error that kept the process from even beginning, in the way [`run`] reports others.
+pub fn fail(error: &anyhow::Error) -> ExitCode {
+    Terminal::new(ColorChoice::Auto, None).error(error);
+    exit::code(error)
 }
 
 async fn dispatch<F>(

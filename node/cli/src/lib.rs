@@ -21,7 +21,7 @@ mod terminal;
 mod up;
 
 pub use args::Cli;
-pub use commands::run;
+pub use commands::{fail, run};
 pub use exit::{FAILURE, SUCCESS, USAGE};
 pub use kubeconfig::{ClientCertificate, NodeAddress, render as render_kubeconfig};
 pub use up::{Runtime, Strategy, UpArgs, UpError, UpOptions};
