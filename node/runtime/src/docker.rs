@@ -11,6 +11,7 @@ mod logs;
 mod observe;
 mod pause;
 mod pods;
+mod resolv;
 mod spec;
 
 #[cfg(test)]

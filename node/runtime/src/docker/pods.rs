@@ -19,7 +19,7 @@ use super::{
     labels,
     observe::{Observed, observe},
     pause::READY_NAME,
-    spec,
+    resolv, spec,
 };
 use crate::{
     ContainerConfig, ContainerId, ContainerInfo, RuntimeError, SandboxConfig, SandboxId,
@@ -126,6 +126,8 @@ impl DockerRuntime {
         config: &SandboxConfig,
     ) -> Result<SandboxInfo, RuntimeError> {
         let name = labels::sandbox_name(config);
+        let config = &resolv::complete(config)
+            .map_err(|error| RuntimeError::Failed(format!("reading resolv.conf: {error}")))?;
         let created = match self.create(&name, spec::sandbox(config)).await {
             Err(RuntimeError::NotFound(_)) => {
                 self.load_pause_image().await?;
