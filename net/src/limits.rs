@@ -87,6 +87,12 @@ pub(crate) const JOIN_BURST: u32 = 50;
 /// See [`JOIN_BURST`].
 pub(crate) const JOINS_PER_SECOND: u32 = 20;
 
+/// Joiners connected at once. Anybody may connect as one, so they get few places and little time.
+pub(crate) const MAX_JOINERS: usize = 64;
+
+/// Time for a joiner to ask and to be answered.
+pub(crate) const JOINER_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// Time for one seed to answer a join request; issuing a certificate may wait for an election.
 pub(crate) const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 

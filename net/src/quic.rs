@@ -20,7 +20,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use quinn::{ClientConfig, Connection, Endpoint, SendStream, TokioRuntime};
-use tokio::time::timeout;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use settings::SettingsError;
@@ -30,7 +30,7 @@ use crate::{
     BoxedStream, Handler, Identity, JoinHandler, NodeId, Protocol, RpcError, Transport,
     handlers::Handlers,
     join::JoinGate,
-    limits::{CLOSE_TIMEOUT, RETIRE_AFTER},
+    limits::{CLOSE_TIMEOUT, MAX_JOINERS, RETIRE_AFTER},
 };
 
 /// Where a node's transport listens.
@@ -72,6 +72,7 @@ struct Shared {
     handlers: Handlers,
     join_handler: RwLock<Option<Arc<dyn JoinHandler>>>,
     join_gate: Mutex<JoinGate>,
+    joiners: Semaphore,
     tasks: TaskTracker,
     stopped: CancellationToken,
 }
@@ -101,6 +102,7 @@ impl QuicTransport {
             handlers: Handlers::default(),
             join_handler: RwLock::default(),
             join_gate: Mutex::new(JoinGate::new(Instant::now())),
+            joiners: Semaphore::new(MAX_JOINERS),
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
         });

@@ -17,8 +17,8 @@ use super::{
 use crate::{
     CertificateInfo, JoinRefusal, JoinRequest, NodeId, Protocol, codec,
     limits::{
-        CONNECT_TIMEOUT, HANDSHAKES_BEFORE_RETRY, MAX_HANDSHAKES, MAX_HEADER_BYTES, MAX_JOIN_BYTES,
-        MAX_MESSAGE_BYTES, MAX_RUNNING_PER_PROTOCOL, RECEIVE_TIMEOUT,
+        CONNECT_TIMEOUT, HANDSHAKES_BEFORE_RETRY, JOINER_TIMEOUT, MAX_HANDSHAKES, MAX_HEADER_BYTES,
+        MAX_JOIN_BYTES, MAX_MESSAGE_BYTES, MAX_RUNNING_PER_PROTOCOL, RECEIVE_TIMEOUT,
     },
 };
 
@@ -188,8 +188,11 @@ async fn read(
 
 /// Answers one join request and nothing else.
 async fn serve_joiner(shared: &Shared, connection: &Connection) {
+    let Ok(_place) = shared.joiners.try_acquire() else {
+        return connection.close(settings::CLOSED, b"too many hosts are joining at once");
+    };
     let remote = connection.remote_address();
-    let served = timeout(RECEIVE_TIMEOUT, async {
+    let served = timeout(JOINER_TIMEOUT, async {
         let Ok((mut send, mut receive)) = connection.accept_bi().await else {
             return Ok::<_, WireError>(());
         };

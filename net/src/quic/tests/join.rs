@@ -40,6 +40,7 @@ impl JoinHandler for Door {
 }
 
 struct Seed {
+    ca: ClusterCa,
     transport: Arc<QuicTransport>,
     token: JoinToken,
     address: SocketAddr,
@@ -49,8 +50,13 @@ struct Seed {
 fn seed(known: Option<NodeId>, ca: ClusterCa) -> Seed {
     let transport = bind(&identity(&ca, SystemTime::now()), ANY_PORT);
     let token = JoinToken::generate(ca.fingerprint());
-    transport.set_join_handler(Arc::new(Door { ca, token: token.clone(), known }));
-    Seed { address: transport.local_addr(), transport, token }
+    let door = Door { ca: copy(&ca), token: token.clone(), known };
+    transport.set_join_handler(Arc::new(door));
+    Seed { ca, address: transport.local_addr(), transport, token }
+}
+
+fn copy(ca: &ClusterCa) -> ClusterCa {
+    ClusterCa::from_pem(ca.cert_pem(), &ca.key_pem()).unwrap()
 }
 
 fn parts() -> JoinParts {
@@ -181,8 +187,7 @@ async fn a_known_node_renews_an_expired_certificate_and_an_unknown_one_does_not(
     let ca = ca();
     let expired = || identity(&ca, SystemTime::now() - 2 * DAY);
     let (known, unknown) = (expired(), expired());
-    let again = ClusterCa::from_pem(ca.cert_pem(), &ca.key_pem()).unwrap();
-    let seed = seed(Some(known.id()), again);
+    let seed = seed(Some(known.id()), copy(&ca));
     let renewed = renew(&[seed.address], &known, parts()).await.unwrap();
     known.replace_certificate(&renewed.cert_pem).unwrap();
     assert!(!known.needs_renewal(SystemTime::now()));
@@ -190,19 +195,39 @@ async fn a_known_node_renews_an_expired_certificate_and_an_unknown_one_does_not(
     assert!(error.to_string().contains("does not know this node"), "{error}");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_joiner_reaches_no_other_protocol() {
-    let seed = seed(None, ca());
-    seed.transport.register(Protocol::Store, Arc::new(Echo));
+/// A connection of somebody who claims to be joining.
+async fn stranger(seed: &Seed) -> Result<Connection, quinn::ConnectionError> {
     let judge = Arc::new(TrustAnybody);
     let client = settings::client_without_certificate(judge, settings::JOIN_ALPN).unwrap();
     let endpoint = Endpoint::client(ANY_PORT).unwrap();
     let connecting = endpoint.connect_with(client, seed.address, "skein").unwrap();
-    let connection = timeout(SOON, connecting).await.unwrap().unwrap();
+    timeout(SOON, connecting).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joiner_reaches_no_other_protocol() {
+    let seed = seed(None, ca());
+    seed.transport.register(Protocol::Store, Arc::new(Echo));
+    let connection = stranger(&seed).await.unwrap();
     let (mut send, mut receive) = connection.open_bi().await.unwrap();
     wire::write(&mut send, wire::Head::request(Protocol::Store, 1), "x".into()).await.unwrap();
     let answer = timeout(SOON, wire::read_answer(&mut receive, 100)).await.unwrap().unwrap();
     assert_eq!(answer, wire::Answer::NotServed);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_who_say_nothing_do_not_keep_peers_out() {
+    let seed = seed(None, ca());
+    seed.transport.register(Protocol::Store, Arc::new(Echo));
+    let mut idle = Vec::new();
+    for _ in 0..=MAX_JOINERS {
+        idle.push(stranger(&seed).await.unwrap());
+    }
+    let refused = timeout(SOON, idle[MAX_JOINERS].closed()).await.unwrap();
+    assert!(matches!(refused, quinn::ConnectionError::ApplicationClosed(_)), "{refused}");
+    let node = bind(&identity(&seed.ca, SystemTime::now()), ANY_PORT);
+    let peer = node.identify(seed.address, SOON).await.unwrap();
+    node.request(peer, Protocol::Store, "x".into(), SOON).await.unwrap();
 }
 
 /// A client that does not care whom it talks to.
