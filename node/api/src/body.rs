@@ -5,29 +5,20 @@ use futures::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, BodyStream, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use skein_objects::{MediaType, StatusError};
+use skein_objects::StatusError;
 
-use crate::{limits, media};
+use crate::limits;
 
 /// The whole body. One that says it is too large is refused before it is read.
 pub(crate) async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, StatusError> {
     refuse_announced(headers, limits::BODY_BYTES as u64)?;
     match Limited::new(body, limits::BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limits::BODY_BYTES as u64)),
         Err(error) => {
             Err(StatusError::bad_request(format!("the body of the request broke off: {error}")))
         }
     }
-}
-
-/// The whole body and its form.
-pub(crate) async fn read_typed(
-    headers: &HeaderMap,
-    body: Incoming,
-) -> Result<(Bytes, MediaType), StatusError> {
-    let media = media::body_type(headers)?;
-    Ok((read(headers, body).await?, media))
 }
 
 /// The body bit by bit; more than `limit` bytes are an error.
@@ -50,12 +41,13 @@ pub(crate) fn stream(
     }))
 }
 
+/// Refuses a body by the length its header announces.
 fn refuse_announced(headers: &HeaderMap, limit: u64) -> Result<(), StatusError> {
     let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok());
     let length = length.and_then(|length| length.parse::<u64>().ok()).unwrap_or(0);
-    if length > limit { Err(too_large()) } else { Ok(()) }
+    if length > limit { Err(too_large(limit)) } else { Ok(()) }
 }
 
-fn too_large() -> StatusError {
-    StatusError::request_too_large(limits::BODY_BYTES)
+fn too_large(limit: u64) -> StatusError {
+    StatusError::request_too_large(usize::try_from(limit).unwrap_or(usize::MAX))
 }

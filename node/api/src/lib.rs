@@ -6,6 +6,7 @@
 
 mod access;
 mod body;
+mod call;
 mod cluster;
 mod discovery;
 mod endpoints;

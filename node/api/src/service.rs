@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use hyper::body::Incoming;
 use serde_json::json;
 use skein_objects::StatusError;
@@ -14,13 +14,14 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     ClusterView, HostProxy, ServerConfig,
     access::{self, Attributes},
+    call::Call,
     discovery::Discovery,
     endpoints,
     identity::{Identity, authenticate},
     limits,
     query::Query,
     reply::{self, Reply},
-    route::{Route, Target, Verb, route, verb},
+    route::{Route, Verb, route, verb},
     subresource::Subresource,
     verbs,
 };
@@ -34,16 +35,6 @@ pub(crate) struct Service {
     pub(crate) cancel: CancellationToken,
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
-}
-
-/// One request whose target is objects.
-pub(crate) struct Call {
-    pub(crate) target: Target,
-    pub(crate) verb: Verb,
-    pub(crate) query: Query,
-    pub(crate) headers: HeaderMap,
-    /// Absent once it has been read.
-    pub(crate) body: Option<Incoming>,
 }
 
 impl Service {
@@ -99,7 +90,7 @@ impl Service {
                 let verb = verb(&parts.method, &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(&parts.method))?;
                 access::authorize(&Attributes::of(identity, &parts.method, Some((verb, &target))))?;
-                let call = Call { target, verb, query, headers: parts.headers, body: Some(body) };
+                let call = Call::new(target, verb, query, parts.headers, body);
                 self.respond_bounded(call).await
             }
             route => {

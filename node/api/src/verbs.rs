@@ -18,11 +18,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     access::admit,
+    call::Call,
     form::Form,
     media,
     reply::{self, Reply},
     route::Verb,
-    service::{Call, Service},
+    service::Service,
     subresource::Subresource,
 };
 

@@ -31,7 +31,3 @@ pub(crate) const RECORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes of an event's message, as in Kubernetes.
 pub(crate) const EVENT_MESSAGE_BYTES: usize = 1024;
-
-/// How often an unanswered write is sent again under its request id before its caller hears that
-/// its outcome is unknown.
-pub(crate) const UNANSWERED_ATTEMPTS: usize = 2;

@@ -14,7 +14,7 @@ use skein_objects::{
 use crate::{
     Object, Storage,
     error::write_error,
-    limits::{GENERATED_NAME_ATTEMPTS, UNANSWERED_ATTEMPTS, WRITE_ATTEMPTS},
+    limits::{GENERATED_NAME_ATTEMPTS, WRITE_ATTEMPTS},
     object::stored_value,
     storage::key_of,
 };
@@ -271,17 +271,10 @@ impl Storage {
         }))
     }
 
-    /// Sends a transaction, again under the same request id while it stays unanswered.
+    /// Sends a transaction. The store itself repeats it, under one request id, as long as no
+    /// leader answers and time allows.
     async fn attempt(&self, operations: Vec<Operation>) -> Result<Attempt, StatusError> {
-        let transaction = Transaction::new(operations);
-        let mut result = self.store.write(transaction.clone()).await;
-        for _ in 1..UNANSWERED_ATTEMPTS {
-            if !matches!(result, Err(StoreError::Unavailable(_))) {
-                break;
-            }
-            result = self.store.write(transaction.clone()).await;
-        }
-        match result {
+        match self.store.write(Transaction::new(operations)).await {
             Ok(revisions) => Ok(Attempt::Applied(revisions)),
             Err(StoreError::PreconditionFailed { index, .. }) => Ok(Attempt::Refused(index)),
             Err(error) => Err(write_error(error)),

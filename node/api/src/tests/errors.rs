@@ -189,6 +189,16 @@ async fn too_many_requests_are_told_to_come_back() {
     while held.next().await.is_some() {}
 }
 
+#[tokio::test]
+async fn connections_beyond_the_bound_are_closed() {
+    let api =
+        Api::start_with(skein_consensus::MemoryStore::new(), |config| config.connections = 1).await;
+    let client = api.client();
+    let held = client.watch("/api/v1/pods?watch=1").await;
+    assert!(client.is_turned_away().await);
+    drop(held);
+}
+
 /// A store without a leader.
 struct Leaderless;
 

@@ -191,6 +191,14 @@ impl Client {
         Lines { body: response.into_body(), read: Vec::new() }
     }
 
+    /// Whether the server closes a new connection before it serves it.
+    pub(super) async fn is_turned_away(&self) -> bool {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let handshake =
+            TlsConnector::from(self.tls.clone()).connect("localhost".try_into().unwrap(), stream);
+        tokio::time::timeout(DEADLINE, handshake).await.expect("it ends in time").is_err()
+    }
+
     async fn open(
         &self,
         method: &str,

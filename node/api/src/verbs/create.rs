@@ -2,20 +2,20 @@
 
 use http::StatusCode;
 use serde_json::Value;
-use skein_objects::{MediaType, StatusError, decode, parse};
+use skein_objects::{StatusError, decode, parse};
 
 use super::answer;
 use crate::{
-    body,
+    call::Call,
     reply::{self, Reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Makes an object.
 pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options()?;
     let validation = call.query.field_validation()?;
-    let (bytes, media) = take_body(&mut call).await?;
+    let (bytes, media) = call.read_object().await?;
     let kind = call.target.kind;
     let decoded = decode(kind, &bytes, media, validation)?;
     let namespace = call.target.namespace();
@@ -26,7 +26,7 @@ pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S
 /// Assigns a pod to the node that the `Binding` in the body names.
 pub(super) async fn bind(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options()?;
-    let (bytes, media) = take_body(&mut call).await?;
+    let (bytes, media) = call.read_object().await?;
     let binding = parse(&bytes, media)?;
     let text = |pointer: &str| binding.pointer(pointer).and_then(Value::as_str);
     let node = text("/target/name").filter(|node| !node.is_empty());
@@ -37,10 +37,4 @@ pub(super) async fn bind(service: &Service, mut call: Call) -> Result<Reply, Sta
         service.storage.bind(target.namespace(), target.name(), node, uid).await?;
     }
     Ok(reply::success(StatusCode::CREATED, target.kind, target.name(), None))
-}
-
-/// The body of a call and its form; what is left is the call without it.
-pub(super) async fn take_body(call: &mut Call) -> Result<(bytes::Bytes, MediaType), StatusError> {
-    let body = call.body.take().ok_or_else(|| StatusError::internal("the body is read twice"))?;
-    body::read_typed(&call.headers, body).await
 }

@@ -9,14 +9,15 @@ use skein_consensus::{Consistency, Revision};
 use skein_objects::{Propagation, Reason, StatusError, parse};
 use skein_storage::{DeleteOptions, Deleted, Preconditions};
 
-use super::{answer, create::take_body, list};
+use super::{answer, list};
 use crate::{
+    call::Call,
     filter::Filter,
     form::{Form, ListMeta},
     limits, media,
     query::{Query, dry_run},
     reply::{self, Reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Deletes an object or marks it for deletion.
@@ -71,7 +72,7 @@ pub(super) async fn delete_collection(
 }
 
 async fn read_options(call: &mut Call) -> Result<DeleteOptions, StatusError> {
-    let (bytes, media) = take_body(call).await?;
+    let (bytes, media) = call.read_object().await?;
     let body = if bytes.is_empty() { Value::Null } else { parse(&bytes, media)? };
     options_from(&body, &call.query)
 }

@@ -9,13 +9,14 @@ use skein_storage::Storage;
 
 use super::read::consistency;
 use crate::{
+    call::Call,
     filter::Filter,
     form::{Form, ListMeta},
     limits,
     media::{self, JSON},
     query::{Query, Version},
     reply::{Reply, json_bytes, stream as stream_reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Which page of a list.

@@ -8,10 +8,11 @@ use skein_objects::StatusError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
+    call::Call,
     hosts::LogRequest,
     query::Query,
     reply::{Reply, stream},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Streams the log of one container.

@@ -9,10 +9,10 @@ use skein_objects::{
 
 use super::{answer, part_of};
 use crate::{
-    body,
-    media::{self, PatchType},
+    call::Call,
+    media::PatchType,
     reply::{self, Reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Changes an object or its status; the change is applied again if the object changed meanwhile.
@@ -37,9 +37,7 @@ pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, St
 
 /// The patch in the body of a call.
 pub(super) async fn read(call: &mut Call) -> Result<(PatchType, Value), StatusError> {
-    let patch_type = media::patch_type(&call.headers)?;
-    let body = call.body.take().ok_or_else(|| StatusError::internal("the body is read twice"))?;
-    let bytes = body::read(&call.headers, body).await?;
+    let (bytes, patch_type) = call.read_patch().await?;
     Ok((patch_type, parse(&bytes, MediaType::Json)?))
 }
 

@@ -5,11 +5,7 @@ use skein_consensus::Consistency;
 use skein_objects::StatusError;
 
 use super::answer;
-use crate::{
-    query::Version,
-    reply::Reply,
-    service::{Call, Service},
-};
+use crate::{call::Call, query::Version, reply::Reply, service::Service};
 
 /// One object. A `resourceVersion` says how old it may be.
 pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusError> {

@@ -6,10 +6,11 @@ use skein_consensus::Consistency;
 use skein_objects::{Part, ScalePaths, StatusError, parse};
 use skein_storage::Object;
 
-use super::{create::take_body, patch};
+use super::patch;
 use crate::{
+    call::Call,
     reply::{Reply, json_value},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// The counts of an object.
@@ -23,7 +24,7 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
 
 /// Sets the desired count.
 pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
-    let (bytes, media) = take_body(&mut call).await?;
+    let (bytes, media) = call.read_object().await?;
     let scale = parse(&bytes, media)?;
     write(service, &call, |_| Ok(scale.clone())).await
 }

@@ -3,17 +3,18 @@
 use http::StatusCode;
 use skein_objects::{StatusError, decode};
 
-use super::{answer, create::take_body, part_of};
+use super::{answer, part_of};
 use crate::{
+    call::Call,
     reply::{self, Reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Replaces an object or its status.
 pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options()?;
     let validation = call.query.field_validation()?;
-    let (bytes, media) = take_body(&mut call).await?;
+    let (bytes, media) = call.read_object().await?;
     let target = &call.target;
     let decoded = decode(target.kind, &bytes, media, validation)?;
     let object = service

@@ -16,13 +16,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{list, read::consistency};
 use crate::{
+    call::Call,
     filter::Filter,
     form::Form,
     limits,
     media::{self, JSON},
     query::{Query, Version},
     reply::{Reply, stream as stream_reply},
-    service::{Call, Service},
+    service::Service,
 };
 
 /// Where a watch begins.

@@ -1,0 +1,53 @@
+//! One request whose target is objects.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::Incoming;
+use skein_objects::{MediaType, StatusError};
+
+use crate::{
+    body, media,
+    media::PatchType,
+    query::Query,
+    route::{Target, Verb},
+};
+
+/// What is asked, of which objects, and what came with it.
+pub(crate) struct Call {
+    pub(crate) target: Target,
+    pub(crate) verb: Verb,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    body: Option<Incoming>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        target: Target,
+        verb: Verb,
+        query: Query,
+        headers: HeaderMap,
+        body: Incoming,
+    ) -> Self {
+        Self { target, verb, query, headers, body: Some(body) }
+    }
+
+    /// The body and its form, once; a form that is not understood is refused before it is read.
+    pub(crate) async fn read_object(&mut self) -> Result<(Bytes, MediaType), StatusError> {
+        let media = media::body_type(&self.headers)?;
+        Ok((self.read().await?, media))
+    }
+
+    /// The body as a patch, once.
+    pub(crate) async fn read_patch(&mut self) -> Result<(Bytes, PatchType), StatusError> {
+        let patch_type = media::patch_type(&self.headers)?;
+        Ok((self.read().await?, patch_type))
+    }
+
+    async fn read(&mut self) -> Result<Bytes, StatusError> {
+        match self.body.take() {
+            Some(body) => body::read(&self.headers, body).await,
+            None => Err(StatusError::internal("the body is read twice")),
+        }
+    }
+}
