@@ -103,7 +103,7 @@ fn check_noting(
         )));
     };
     settle_type(kind, &mut map)?;
-    let object = (kind.check)(Value::Object(map), &mut noted)
+    let object = (kind.check)(&Value::Object(map), &mut noted)
         .map_err(|error| cannot_be_handled(kind, &error))?;
     noted.truncate(limits::STRICT_ERRORS);
     match validation {
@@ -142,14 +142,18 @@ fn settle_type(kind: &Kind, map: &mut Map<String, Value>) -> Result<(), StatusEr
 
 /// Sends a value through its Rust type, noting unknown fields; an error says where it is.
 pub(crate) fn check_as<T: Resource + Serialize + DeserializeOwned>(
-    value: Value,
+    value: &Value,
     noted: &mut Vec<String>,
 ) -> Result<Value, String> {
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(value, &mut track);
-    let typed: Result<T, serde_json::Error> = serde_ignored::deserialize(tracked, |path| {
+    let typed: Result<T, serde_json::Error> = serde_ignored::deserialize(value, |path| {
         noted.push(format!("unknown field {:?}", document::field_path(&path)));
     });
-    let typed = typed.map_err(|error| format!("{}: {error}", track.path()))?;
-    serde_json::to_value(typed).map_err(|error| error.to_string())
+    match typed {
+        Ok(typed) => serde_json::to_value(typed).map_err(|error| error.to_string()),
+        // Only a failure pays for knowing the place.
+        Err(error) => match serde_path_to_error::deserialize::<_, T>(value) {
+            Err(placed) => Err(format!("{}: {error}", placed.path())),
+            Ok(_) => Err(error.to_string()),
+        },
+    }
 }

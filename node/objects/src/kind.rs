@@ -68,7 +68,7 @@ pub struct Kind {
     pub scale: Option<ScalePaths>,
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
-    pub(crate) check: fn(Value, &mut Vec<String>) -> Result<Value, String>,
+    pub(crate) check: fn(&Value, &mut Vec<String>) -> Result<Value, String>,
     pub(crate) schema: fn(&mut SchemaGenerator) -> Schema,
     pub(crate) schema_name: fn() -> std::borrow::Cow<'static, str>,
     pub(crate) strategy: &'static dyn Strategy,

@@ -1,6 +1,7 @@
 //! The table of kinds. A new kind is one entry here, plus a strategy when it has rules.
 
 mod data;
+mod event;
 mod namespace;
 mod node;
 mod pod;
@@ -23,19 +24,23 @@ pub(crate) static KINDS: &[Kind] = &[
         .shown(table::CONFIG_MAP)
         .short(&["cm"])
         .ruled_by(&data::ConfigMapStrategy),
-    Kind::of::<Event>("event").shown(table::EVENT).short(&["ev"]).selectable(&[
-        "involvedObject.kind",
-        "involvedObject.namespace",
-        "involvedObject.name",
-        "involvedObject.uid",
-        "involvedObject.apiVersion",
-        "involvedObject.resourceVersion",
-        "involvedObject.fieldPath",
-        "reason",
-        "reportingComponent",
-        "source",
-        "type",
-    ]),
+    Kind::of::<Event>("event")
+        .shown(table::EVENT)
+        .short(&["ev"])
+        .selectable(&[
+            "involvedObject.kind",
+            "involvedObject.namespace",
+            "involvedObject.name",
+            "involvedObject.uid",
+            "involvedObject.apiVersion",
+            "involvedObject.resourceVersion",
+            "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ])
+        .ruled_by(&event::EventStrategy),
     Kind::of::<Namespace>("namespace")
         .shown(table::NAMESPACE)
         .short(&["ns"])

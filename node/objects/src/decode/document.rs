@@ -27,12 +27,12 @@ pub(super) fn read(body: &[u8], media: MediaType) -> Result<(Value, Vec<String>)
         MediaType::Json => read_json(body, &mut notes)?,
         MediaType::Yaml => read_yaml(body, &mut notes)?,
     };
-    Ok((value, notes.duplicates))
+    Ok((value, notes))
 }
 
 fn read_json(body: &[u8], notes: &mut Notes) -> Result<Value, StatusError> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let parsed = Node { notes, depth: 0 }
+    let parsed = Node { notes, trail: Trail::Root, depth: 0 }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value));
     parsed.map_err(|error| StatusError::bad_request(format!("error parsing JSON: {error}")))
@@ -49,24 +49,28 @@ fn read_yaml(body: &[u8], notes: &mut Notes) -> Result<Value, StatusError> {
         with_snippet: false,
     };
     serde_saphyr::with_deserializer_from_slice_with_options(body, options, |deserializer| {
-        Node { notes, depth: 0 }.deserialize(deserializer)
+        Node { notes, trail: Trail::Root, depth: 0 }.deserialize(deserializer)
     })
     .map_err(|error| StatusError::bad_request(format!("error parsing YAML: {error}")))
 }
 
-#[derive(Default)]
-struct Notes {
-    path: Vec<String>,
-    duplicates: Vec<String>,
+/// Sentences about duplicate keys.
+type Notes = Vec<String>;
+
+/// The way to the value being read, as a chain on the stack.
+enum Trail<'t> {
+    Root,
+    Key(&'t Trail<'t>, &'t str),
+    Index(&'t Trail<'t>, usize),
 }
 
-impl Notes {
-    fn duplicate(&mut self, key: &str) {
-        if self.duplicates.len() < limits::STRICT_ERRORS {
-            let mut path = self.path.concat();
-            path.push('.');
-            path.push_str(key);
-            self.duplicates.push(format!("duplicate field {:?}", path.trim_start_matches('.')));
+impl fmt::Display for Trail<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(Self::Root, key) => f.write_str(key),
+            Self::Key(parent, key) => write!(f, "{parent}.{key}"),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }
 }
@@ -74,6 +78,7 @@ impl Notes {
 /// Builds one value.
 struct Node<'n> {
     notes: &'n mut Notes,
+    trail: Trail<'n>,
     depth: usize,
 }
 
@@ -136,11 +141,12 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut list = Vec::new();
         loop {
-            self.notes.path.push(format!("[{}]", list.len()));
-            let item =
-                items.next_element_seed(Node { notes: self.notes, depth: self.depth + 1 })?;
-            self.notes.path.pop();
-            match item {
+            let node = Node {
+                notes: &mut *self.notes,
+                trail: Trail::Index(&self.trail, list.len()),
+                depth: self.depth + 1,
+            };
+            match items.next_element_seed(node)? {
                 Some(item) => list.push(item),
                 None => return Ok(Value::Array(list)),
             }
@@ -150,13 +156,12 @@ impl<'de> Visitor<'de> for Node<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
-            if map.contains_key(&key) {
-                self.notes.duplicate(&key);
+            let trail = Trail::Key(&self.trail, &key);
+            if map.contains_key(&key) && self.notes.len() < limits::STRICT_ERRORS {
+                self.notes.push(format!("duplicate field {:?}", trail.to_string()));
             }
-            self.notes.path.push(format!(".{key}"));
-            let value =
-                entries.next_value_seed(Node { notes: self.notes, depth: self.depth + 1 })?;
-            self.notes.path.pop();
+            let node = Node { notes: &mut *self.notes, trail, depth: self.depth + 1 };
+            let value = entries.next_value_seed(node)?;
             map.insert(key, value);
         }
         Ok(Value::Object(map))
