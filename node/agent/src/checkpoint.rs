@@ -24,6 +24,15 @@ const SOURCES_FILE: &str = "sources.json";
 /// Contents of sources by `configmap/NAME` or `secret/NAME`.
 type StoredSources = BTreeMap<String, BTreeMap<String, ByteString>>;
 
+/// Whether a newer pod says something that must be kept: restarts and readiness need not.
+pub(crate) fn differs(kept: &Pod, newer: &Pod) -> bool {
+    let lasting = |pod: &Pod| {
+        let status = pod.status.clone().unwrap_or_default();
+        (pod.metadata.deletion_timestamp.clone(), status.pod_ip, status.phase, status.start_time)
+    };
+    kept.spec != newer.spec || lasting(kept) != lasting(newer)
+}
+
 /// Keeps the pod. Blocks on the disk.
 pub(crate) fn save_pod(directory: &PodDirectory, pod: &Pod) -> io::Result<()> {
     // The directory of a pod that is being deleted may just have been removed: it stays so.

@@ -18,6 +18,8 @@ mod pod;
 mod pods;
 mod probe;
 mod status;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use agent::Agent;

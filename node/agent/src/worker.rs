@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    checkpoint,
     host::Host,
     lifecycle::{self, Action, Desired, Intent, Memory, Observed, Step},
     limits,
@@ -108,9 +109,7 @@ impl Worker {
         self.adopt().await;
         self.save_pod();
         loop {
-            if !self.take_assignment() {
-                return;
-            }
+            self.take_assignment();
             let Some(wake) = self.act() else { return };
             let wake = self.sleep_until(wake);
             tokio::select! {
@@ -152,25 +151,21 @@ impl Worker {
         self.memory.failures.retain(|_, failure| failure.cause != lifecycle::Cause::Runtime);
     }
 
-    /// Takes in a newer pod. False once nobody assigns any more.
-    fn take_assignment(&mut self) -> bool {
-        match self.assignments.has_changed() {
-            Err(_) => return false,
-            Ok(false) => return true,
-            Ok(true) => {}
-        }
+    /// Takes in a newer pod.
+    fn take_assignment(&mut self) {
         let Assignment { pod, gone } = self.assignments.borrow_and_update().clone();
-        let spec_changed =
-            pod.spec != self.pod.spec || pod.metadata != self.pod.metadata || gone != self.gone;
+        if Arc::ptr_eq(&pod, &self.pod) && gone == self.gone {
+            return;
+        }
+        let keep = checkpoint::differs(&self.pod, &pod);
         self.report.take_stored(&pod);
         self.pod = pod;
         self.gone = gone;
         self.desired = Desired::of(&self.pod);
         self.take_intent();
-        if spec_changed {
+        if keep {
             self.save_pod();
         }
-        true
     }
 
     /// What the store says of the pod's fate, and what this worker knows before the store does.

@@ -1,0 +1,8 @@
+//! Scenarios: the whole agent over a simulated runtime and an in-memory store, under a paused
+//! clock.
+
+mod faults;
+mod host;
+mod lifetime;
+mod store;
+mod world;

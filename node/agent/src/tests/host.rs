@@ -1,0 +1,117 @@
+//! The node's object, and what outlives the agent.
+
+use k8s_openapi::api::core::v1::Node;
+use skein_runtime::ContainerRuntime;
+
+use super::world::World;
+
+#[tokio::test(start_paused = true)]
+async fn the_node_registers_with_what_the_runtime_tells_of_the_host() {
+    let world = World::start().await;
+    let node = world.node().await.expect("node");
+    let labels = node.metadata.labels.expect("labels");
+    assert_eq!(labels["kubernetes.io/hostname"], "h1");
+    assert_eq!(labels["zone"], "a");
+    let status = node.status.expect("status");
+    assert_eq!(status.capacity.expect("capacity")["cpu"].0, "4");
+    let info = status.node_info.expect("node info");
+    assert!(info.container_runtime_version.starts_with("simulated://"));
+    assert!(status.addresses.expect("addresses").iter().any(|a| a.address == "10.77.0.1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_runtime_makes_the_node_not_ready_until_it_answers() {
+    let world = World::start().await;
+    world.run("web", &["serve"]).await;
+    world.until_ready("web").await;
+    let before = world.containers().await;
+
+    world.runtime.set_reachable(false);
+    world.until("the node is not ready", async |world| world.ready().await.status == "False").await;
+    let ready = world.ready().await;
+    assert_eq!(ready.reason.as_deref(), Some("RuntimeNotReady"));
+    assert!(ready.message.is_some_and(|message| message.contains("stopped")));
+
+    world.runtime.set_reachable(true);
+    world.until("the node is ready", async |world| world.ready().await.status == "True").await;
+    assert_eq!(world.containers().await, before);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_declared_unknown_says_that_it_is_alive() {
+    let world = World::start().await;
+    let doubt = |node: &mut Node| {
+        let status = node.status.get_or_insert_default();
+        for condition in status.conditions.iter_mut().flatten() {
+            condition.status = "Unknown".into();
+        }
+    };
+    world.storage.typed::<Node>().modify_status("", "h1", doubt).await.expect("doubt");
+    assert_eq!(world.ready().await.status, "Unknown");
+    world.until("the node is ready", async |world| world.ready().await.status == "True").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_lead_to_the_ranges_of_the_other_nodes() {
+    let world = World::start().await;
+    let other =
+        serde_json::json!({"metadata": {"name": "h2"}, "spec": {"podCIDR": "10.42.9.0/24"}});
+    let other: Node = serde_json::from_value(other).expect("a node");
+    world.storage.typed::<Node>().create(&other).await.expect("created");
+    let address = |node: &mut Node| {
+        let address = serde_json::json!([{"type": "InternalIP", "address": "10.77.0.2"}]);
+        let addresses = serde_json::from_value(address).expect("addresses");
+        node.status.get_or_insert_default().addresses = Some(addresses);
+    };
+    world.storage.typed::<Node>().modify_status("", "h2", address).await.expect("address");
+    world
+        .until("the route is set", async |world| {
+            let routes = world.network.routes();
+            routes.len() == 1
+                && routes[0].cidr == "10.42.9.0/24"
+                && routes[0].via.to_string() == "10.77.0.2"
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn restarting_the_agent_restarts_no_container() {
+    let mut world = World::start().await;
+    let pod = world.run("web", &["serve"]).await;
+    world.until_ready("web").await;
+    let before = world.containers().await;
+    let status = world.status("web").await;
+
+    world.stop_agent().await;
+    assert_eq!(world.containers().await, before);
+    world.start_agent();
+    world.run("second", &["serve"]).await;
+    world.until_ready("second").await;
+
+    let after = world.containers().await;
+    assert!(before.iter().all(|container| after.contains(container)));
+    assert_eq!(after.len(), 2);
+    assert_eq!(world.status("web").await, status);
+    let uid = pod.metadata.uid.expect("uid");
+    assert_eq!(world.network.address(&uid).map(|ip| ip.to_string()), status.pod_ip);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_deleted_while_the_agent_was_down_is_ended() {
+    let mut world = World::start().await;
+    world.run("web", &["serve"]).await;
+    world.run("kept", &["serve"]).await;
+    world.until_ready("web").await;
+    world.until_ready("kept").await;
+    world.stop_agent().await;
+    world.delete("web", Some(0)).await;
+
+    world.start_agent();
+    world
+        .until("only the other pod is left", async |world| {
+            let sandboxes = world.runtime.list_sandboxes().await.expect("sandboxes");
+            sandboxes.len() == 1 && sandboxes[0].name == "kept"
+        })
+        .await;
+    assert_eq!(world.containers().await.len(), 1);
+}
