@@ -151,8 +151,8 @@ fn init_containers_run_in_order_and_sidecars_let_the_next_begin() {
     let cases: [(&[ContainerInfo], &[&str]); 4] = [
         (&[], &["prepare i 0"]),
         (&[run], &[]),
-        (&[done.clone()], &["prepare side 0"]),
-        (&[done, side], &["prepare a 0"]),
+        (std::slice::from_ref(&done), &["prepare side 0"]),
+        (&[done.clone(), side], &["prepare a 0"]),
     ];
     for (containers, expected) in cases {
         let seen = observed(std::slice::from_ref(&live), containers);

@@ -45,7 +45,7 @@ pub(super) fn choose_run<'a>(
     let name = pod.metadata.name.clone().unwrap_or_default();
     let newest = observed.newest(container);
     let made = newest.filter(|info| info.state != ContainerState::Created);
-    let run = match (previous, made) {
+    match (previous, made) {
         (true, _) => observed.previous(container).map(|info| &info.id).ok_or_else(|| {
             LogError::NoPrevious { pod: name.clone(), container: container.to_owned() }
         }),
@@ -58,8 +58,7 @@ pub(super) fn choose_run<'a>(
             })
         }
         (false, Some(info)) => Ok(&info.id),
-    };
-    run
+    }
 }
 
 fn waiting_for(pod: &Pod, container: &str) -> String {
