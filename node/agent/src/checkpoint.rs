@@ -1,7 +1,7 @@
 //! The last known pods on disk, so that they run on without the store, also across a reboot.
 //!
 //! One directory per pod: the pod as JSON, and the ConfigMaps and Secrets its containers were
-//! last given. A file that cannot be read is as good as absent: the store has the truth.
+//! last given; beside them the host's pod range and routes. A file that cannot be read is as good as absent: the store has the truth.
 
 use std::{
     collections::BTreeMap,
@@ -13,13 +13,16 @@ use std::{
 
 use k8s_openapi::{ByteString, api::core::v1::Pod};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    limits,
+    Route, limits,
     pod::{PodDirectory, Reference, SourceKind, Sources},
 };
 
 const POD_FILE: &str = "pod.json";
 const SOURCES_FILE: &str = "sources.json";
+const NETWORK_FILE: &str = "pod-network.json";
 
 /// Contents of sources by `configmap/NAME` or `secret/NAME`.
 type StoredSources = BTreeMap<String, BTreeMap<String, ByteString>>;
@@ -41,7 +44,7 @@ pub(crate) fn save_pod(directory: &PodDirectory, pod: &Pod) -> io::Result<()> {
     } else if !directory.path(POD_FILE).exists() {
         return Ok(());
     }
-    replace(directory, POD_FILE, &serde_json::to_vec(pod)?)
+    replace(&directory.path(POD_FILE), &serde_json::to_vec(pod)?)
 }
 
 /// Keeps the sources, beside those kept before. Blocks on the disk.
@@ -56,7 +59,7 @@ pub(crate) fn save_sources(directory: &PodDirectory, sources: &Sources) -> io::R
             content.iter().map(|(key, value)| (key.clone(), ByteString(value.clone()))).collect();
         stored.insert(name_of(reference), content);
     }
-    replace(directory, SOURCES_FILE, &serde_json::to_vec(&stored)?)
+    replace(&directory.path(SOURCES_FILE), &serde_json::to_vec(&stored)?)
 }
 
 /// The content of a source as it was last kept. Blocks on the disk.
@@ -66,6 +69,26 @@ pub(crate) fn source(
 ) -> Option<BTreeMap<String, Vec<u8>>> {
     let content = read_sources(directory).remove(&name_of(reference))?;
     Some(content.into_iter().map(|(key, value)| (key, value.0)).collect())
+}
+
+/// What this host's network was last given.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptNetwork {
+    /// Range of this host's pods.
+    pub(crate) range: Option<String>,
+    /// Routes to the other hosts' pods.
+    pub(crate) routes: Vec<Route>,
+}
+
+/// Keeps the network. Blocks on the disk.
+pub(crate) fn save_network(data_dir: &Path, network: &KeptNetwork) -> io::Result<()> {
+    fs::create_dir_all(data_dir)?;
+    replace(&data_dir.join(NETWORK_FILE), &serde_json::to_vec(network)?)
+}
+
+/// The network as it was last kept; empty if it never was. Blocks on the disk.
+pub(crate) fn network(data_dir: &Path) -> KeptNetwork {
+    read(&data_dir.join(NETWORK_FILE)).unwrap_or_default()
 }
 
 /// Every pod kept below `data_dir`. Blocks on the disk.
@@ -118,11 +141,11 @@ fn read<T: serde::de::DeserializeOwned>(path: &Path) -> Option<T> {
 }
 
 /// Writes a file so that it is there as a whole or not at all, for root only.
-fn replace(directory: &PodDirectory, name: &str, content: &[u8]) -> io::Result<()> {
-    let temporary = directory.path(&format!("{name}.new"));
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(content)?;
     file.sync_data()?;
-    fs::rename(&temporary, directory.path(name))
+    fs::rename(&temporary, path)
 }

@@ -36,7 +36,7 @@ pub(crate) const STORE_DELAY: Duration = Duration::from_millis(200);
 pub(crate) const STORE_DELAY_MAX: Duration = Duration::from_secs(5);
 /// Least time between two writes of the node's conditions, so that two views of the node's
 /// health cannot answer each other without end.
-pub(crate) const NODE_WRITE_GAP: Duration = Duration::from_secs(1);
+pub(crate) const NODE_WRITE_GAP: Duration = Duration::from_millis(250);
 /// Grace given to the containers of a pod that is gone from the store.
 pub(crate) const ORPHAN_GRACE_MAX: Duration = Duration::from_secs(30);
 /// Longest message kept of an error, in characters.

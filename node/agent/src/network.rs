@@ -5,6 +5,7 @@ mod simulated;
 use std::net::IpAddr;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 pub use simulated::SimulatedNetwork;
 
@@ -26,7 +27,7 @@ pub enum NetworkError {
 }
 
 /// The way to the pods of another host.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Route {
     /// Range of the other host's pods, `10.42.1.0/24`.
     pub cidr: String,

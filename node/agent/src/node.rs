@@ -8,14 +8,18 @@ mod routes;
 #[cfg(test)]
 mod tests;
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use skein_objects::{Reason, StatusError};
 use skein_storage::{EventType, Informer};
-use tokio::time::{interval, sleep};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, interval, sleep_until},
+};
 
 use crate::{
+    checkpoint::{self, KeptNetwork},
     host::{Health, Host, NetworkHealth},
     limits,
 };
@@ -24,37 +28,35 @@ use routes::routes;
 
 /// Keeps the node's object and this host's range and routes, until dropped.
 pub(crate) async fn run(host: Arc<Host>, informer: Informer<Node>) {
-    let keeper = Keeper { machine: MachineIds::read(), host, informer };
+    let mut keeper = Keeper::new(host, informer).await;
     let mut changes = keeper.informer.changes();
     let mut health = keeper.host.health.subscribe();
     let mut timer = interval(limits::RESYNC);
+    // No write before this; none is due where absent.
+    let mut write_at = Some(Instant::now());
     let mut failures = 0_u32;
-    let mut range = None;
-    let mut routed = None;
     loop {
-        keeper.keep_network(&mut range, &mut routed).await;
-        let kept = keeper.keep_object().await;
-        let pause = match kept {
-            Ok(false) => None,
-            Ok(true) => Some(limits::NODE_WRITE_GAP),
-            Err(error) => {
-                tracing::debug!(%error, "node status not written");
-                failures = failures.saturating_add(1);
-                let delay = limits::STORE_DELAY * 2_u32.saturating_pow(failures.min(10));
-                Some(delay.min(limits::STORE_DELAY_MAX))
-            }
-        };
-        if let Some(pause) = pause {
-            sleep(pause).await;
-            continue;
+        keeper.keep_network().await;
+        if write_at.is_none_or(|at| at <= Instant::now()) {
+            write_at = match keeper.keep_object().await {
+                Ok(written) => {
+                    failures = 0;
+                    written.then(|| Instant::now() + limits::NODE_WRITE_GAP)
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "node status not written");
+                    let delay = limits::STORE_DELAY * 2_u32.saturating_pow(failures.min(10));
+                    failures = failures.saturating_add(1);
+                    Some(Instant::now() + delay.min(limits::STORE_DELAY_MAX))
+                }
+            };
         }
-        failures = 0;
-        let retry = pin!(keeper.network_retry());
+        let retry = keeper.retry_at(write_at);
         tokio::select! {
             change = changes.next() => if change.is_none() { return },
             changed = health.changed() => if changed.is_err() { return },
             _ = timer.tick() => {}
-            () = retry => {}
+            () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
         }
     }
 }
@@ -63,9 +65,20 @@ struct Keeper {
     host: Arc<Host>,
     informer: Informer<Node>,
     machine: MachineIds,
+    /// What was last given to the host's network.
+    given: KeptNetwork,
+    /// What was given when this process last ran; serves until the store has answered.
+    kept: KeptNetwork,
 }
 
 impl Keeper {
+    async fn new(host: Arc<Host>, informer: Informer<Node>) -> Self {
+        let data_dir = host.config.data_dir.clone();
+        let kept = spawn_blocking(move || checkpoint::network(&data_dir)).await.unwrap_or_default();
+        let given = KeptNetwork::default();
+        Self { machine: MachineIds::read(), host, informer, given, kept }
+    }
+
     /// Makes the node's object or brings it up to date; true if it was written.
     async fn keep_object(&self) -> Result<bool, StatusError> {
         if *self.host.health.borrow() == Health::Unknown {
@@ -133,45 +146,64 @@ impl Keeper {
         }
     }
 
-    /// Gives the range assigned to this node and the routes to the others to the host's network.
-    async fn keep_network(
-        &self,
-        range: &mut Option<String>,
-        routed: &mut Option<Vec<crate::Route>>,
-    ) {
-        let nodes = self.informer.list();
+    /// What the host's network is to be, as far as is known.
+    fn wanted(&self) -> KeptNetwork {
+        if !self.informer.is_synced() {
+            return self.kept.clone();
+        }
         let name = self.host.config.node_name.as_str();
         let own = self.informer.get("", name);
-        let assigned = own.and_then(|node| node.spec.as_ref()?.pod_cidr.clone());
-        let Some(assigned) = assigned else { return };
-        if range.as_ref() != Some(&assigned) {
-            let health = match self.host.network.set_range(&assigned).await {
+        KeptNetwork {
+            range: own.and_then(|node| node.spec.as_ref()?.pod_cidr.clone()),
+            routes: routes(&self.informer.list(), name),
+        }
+    }
+
+    /// Gives the range assigned to this node and the routes to the others to the host's network.
+    async fn keep_network(&mut self) {
+        let wanted = self.wanted();
+        let Some(range) = &wanted.range else { return };
+        if wanted == self.given {
+            return;
+        }
+        if self.given.range.as_ref() != Some(range) {
+            let health = match self.host.network.set_range(range).await {
                 Ok(()) => {
-                    tracing::info!(range = assigned, "pod range set");
-                    *range = Some(assigned);
+                    tracing::info!(range, "pod range set");
+                    self.given.range = Some(range.clone());
                     NetworkHealth::Well
                 }
                 Err(error) => NetworkHealth::Ill(error.to_string()),
             };
             self.host.network_health.send_replace(health);
         }
-        let wanted = routes(&nodes, name);
-        if range.is_some() && routed.as_ref() != Some(&wanted) {
-            match self.host.network.set_routes(&wanted).await {
-                Ok(()) => *routed = Some(wanted),
+        if self.given.range.is_some() && self.given.routes != wanted.routes {
+            match self.host.network.set_routes(&wanted.routes).await {
+                Ok(()) => self.given.routes.clone_from(&wanted.routes),
                 Err(error) => tracing::warn!(%error, "cannot set the routes to the other hosts"),
             }
         }
+        if wanted == self.given {
+            self.keep(wanted).await;
+        }
     }
 
-    /// Comes back when a network that could not be set up is to be tried again.
-    async fn network_retry(&self) {
-        let ill = matches!(*self.host.network_health.borrow(), NetworkHealth::Ill(_));
-        if ill {
-            sleep(limits::STORE_DELAY_MAX).await;
-        } else {
-            std::future::pending::<()>().await;
+    /// Keeps the network on disk for a start without the store.
+    async fn keep(&self, network: KeptNetwork) {
+        let data_dir = self.host.config.data_dir.clone();
+        let kept = spawn_blocking(move || checkpoint::save_network(&data_dir, &network)).await;
+        if let Ok(Err(error)) = kept {
+            tracing::warn!(%error, "cannot keep the pod range");
         }
+    }
+
+    /// When to come back though nothing is heard: for the next write, or for a network that could
+    /// not be set up.
+    fn retry_at(&self, write_at: Option<Instant>) -> Option<Instant> {
+        let wanted = self.wanted();
+        let network = (wanted.range.is_some() && wanted != self.given)
+            .then(|| Instant::now() + limits::STORE_DELAY_MAX);
+        write_at.into_iter().chain(network).min()
     }
 }
 

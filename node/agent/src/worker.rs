@@ -83,6 +83,9 @@ impl Worker {
         let Assignment { pod, gone } = assignments.borrow().clone();
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let now = host.config.clock.now();
+        // A pod that was started here before is looked for before anything is made.
+        let began = pod.status.as_ref().is_some_and(|status| status.start_time.is_some());
+        let lost_sight = began && observed == Observed::default();
         let has_past = !observed.sandboxes.is_empty() || !observed.containers.is_empty();
         let mut worker = Self {
             directory: PodDirectory::new(&host.config.data_dir, &uid),
@@ -98,7 +101,7 @@ impl Worker {
             prepared: BTreeMap::new(),
             jobs: JoinSet::new(),
             slot: None,
-            listing: Listing { stale: has_past, ..Listing::default() },
+            listing: Listing { stale: has_past, required: lost_sight, ..Listing::default() },
         };
         worker.take_intent();
         worker

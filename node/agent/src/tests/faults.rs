@@ -157,3 +157,37 @@ async fn without_the_store_containers_run_on_and_crashed_ones_start_again() {
         })
         .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn after_a_reboot_without_the_store_the_last_known_pods_run_again() {
+    let mut world = World::start().await;
+    let map = json!({"metadata": {"name": "settings", "namespace": "default"}, "data": {"A": "1"}});
+    let map: ConfigMap = serde_json::from_value(map).expect("a config map");
+    world.storage.typed::<ConfigMap>().create(&map).await.expect("created");
+    let container = json!({
+        "name": "main", "image": "app:1", "command": ["serve"],
+        "envFrom": [{"configMapRef": {"name": "settings"}}],
+    });
+    let pod = world.create("web", json!({"containers": [container]})).await;
+    world.until_ready("web").await;
+
+    world.store.set_cut(true);
+    world.stop_agent().await;
+    world.reboot().await;
+    world.start_agent();
+    world
+        .until("the container runs again", async |world| {
+            world.containers().await.iter().any(|container| {
+                container.attempt == 1 && matches!(container.state, ContainerState::Running { .. })
+            })
+        })
+        .await;
+    assert!(world.network.address(&pod.metadata.uid.expect("uid")).is_some());
+
+    world.store.set_cut(false);
+    world
+        .until("the restart is reported", async |world| {
+            world.container("web").await.restart_count == 1 && world.is_ready("web").await
+        })
+        .await;
+}

@@ -84,6 +84,17 @@ impl World {
         agent.stopped().await;
     }
 
+    /// The host starts anew: nothing runs, the network forgot everything, the disk is there.
+    pub(super) async fn reboot(&mut self) {
+        for sandbox in self.runtime.list_sandboxes().await.expect("sandboxes") {
+            self.runtime.kill_sandbox(&sandbox.id);
+        }
+        for container in self.containers().await {
+            self.runtime.exit_container(&container.id, 137);
+        }
+        self.network = Arc::new(SimulatedNetwork::new());
+    }
+
     pub(super) fn agent(&self) -> &Agent {
         &self.agent.as_ref().expect("a running agent").0
     }
