@@ -5,6 +5,8 @@
 
 mod autopilot;
 mod client;
+#[cfg(test)]
+mod contract;
 mod disk;
 mod frames;
 mod history;
@@ -46,5 +48,5 @@ pub use memory::MemoryStore;
 pub use node_store::NodeStore;
 pub use owner::StartError;
 pub use remote::RemoteStore;
-pub use replica::{FoundError, Replica, ReplicaConfig, Timing};
+pub use replica::{FoundError, Replica, ReplicaConfig, Retention, Timing};
 pub use status::{PeerState, Peers, RaftStatus, Role};

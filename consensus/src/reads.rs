@@ -97,6 +97,8 @@ async fn ask(transport: &dyn Transport, leader: NodeId) -> Result<u64, Refusal> 
     match codec::decode::<Result<StoreReply, Refusal>>(&answer) {
         Ok(Ok(StoreReply::ReadIndex(index))) => Ok(index),
         Ok(Ok(other)) => Err(unavailable(format!("an answer of another kind: {other:?}"))),
+        // The leader's disk is not the cluster's: the next leader may answer.
+        Ok(Err(Refusal::Store(StoreError::Storage(reason)))) => Err(unavailable(reason)),
         Ok(Err(refusal)) => Err(refusal),
         Err(error) => Err(unavailable(error.to_string())),
     }

@@ -54,6 +54,21 @@ impl Default for Timing {
     }
 }
 
+/// How much of the log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// Entries between two snapshots.
+    pub snapshot_entries: u64,
+    /// Entries kept behind a snapshot for followers that lag.
+    pub keep_entries: u64,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { snapshot_entries: limits::SNAPSHOT_ENTRIES, keep_entries: limits::LOG_KEEP_ENTRIES }
+    }
+}
+
 /// What a replica needs to know.
 #[derive(Clone, Debug)]
 pub struct ReplicaConfig {
@@ -63,12 +78,15 @@ pub struct ReplicaConfig {
     pub cluster_id: String,
     /// Election timing.
     pub timing: Timing,
+    /// Log retention.
+    pub retention: Retention,
 }
 
 impl ReplicaConfig {
-    /// A replica of `cluster_id` on `disk` with the usual timing.
+    /// A replica of `cluster_id` on `disk` with the usual timing and retention.
     pub fn new(disk: Disk, cluster_id: impl Into<String>) -> Self {
-        Self { disk, cluster_id: cluster_id.into(), timing: Timing::default() }
+        let (timing, retention) = (Timing::default(), Retention::default());
+        Self { disk, cluster_id: cluster_id.into(), timing, retention }
     }
 }
 
@@ -290,9 +308,9 @@ fn raft_config(config: &ReplicaConfig) -> Result<Config, StartError> {
         election_timeout_max: millis(config.timing.election_max),
         install_snapshot_timeout: millis(limits::SNAPSHOT_INSTALL),
         max_payload_entries: limits::APPEND_ENTRIES,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(limits::SNAPSHOT_ENTRIES),
-        max_in_snapshot_log_to_keep: limits::LOG_KEEP_ENTRIES,
-        purge_batch_size: limits::SNAPSHOT_ENTRIES / 4,
+        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.retention.snapshot_entries),
+        max_in_snapshot_log_to_keep: config.retention.keep_entries,
+        purge_batch_size: config.retention.snapshot_entries / 4,
         enable_pre_vote: Some(true),
         // A restarted leader is elected like anybody else: its state may be older than its term.
         enable_leader_restore: Some(false),

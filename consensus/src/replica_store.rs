@@ -51,6 +51,8 @@ impl ReplicaStore {
         match codec::decode::<Result<StoreReply, Refusal>>(&answer) {
             Ok(Ok(StoreReply::Written(revisions))) => Ok(revisions),
             Ok(Ok(other)) => Err(unavailable(format!("an answer of another kind: {other:?}"))),
+            // The leader's disk is not the cluster's: the next leader may take the write.
+            Ok(Err(Refusal::Store(StoreError::Storage(reason)))) => Err(unavailable(reason)),
             Ok(Err(refusal)) => Err(refusal),
             Err(error) => Err(unavailable(error.to_string())),
         }

@@ -68,9 +68,9 @@ fn the_dead_are_replaced_late_and_only_safely() {
         ("V V Vx", None, "nobody to replace it"),
         ("V Vx Vx s s", None, "no quorum to decide it"),
         ("V V Vx o", add(4), "a new host stands by first"),
-        ("V V V s sx o", Some(Change::RemoveStandby(NodeId(5))), "a dead standby makes room"),
-        ("V V V s sx", None, "no one to take its place"),
-        ("V V V s sy o", None, "it may come back"),
+        ("V V V V V s sx o", Some(Change::RemoveStandby(NodeId(7))), "a dead standby makes room"),
+        ("V V V V V s sx", None, "no one to take its place"),
+        ("V V V V V s sy o", None, "it may come back"),
         ("V sx o", add(3), "a third node, one of them dead"),
     ];
     for (before, change, why) in table {

@@ -82,7 +82,7 @@ async fn acknowledged_entries_and_votes_survive_a_power_cut_that_loses_the_rest(
     let mut flips = 0u32;
     memory.crash(|| {
         flips += 1;
-        flips % 2 == 0
+        flips.is_multiple_of(2)
     });
     drop((log, _machine));
     let (mut log, _machine) = open(&disk).unwrap();

@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     Disk, Key, MemoryDisk, Operation, PeerState, Peers, Precondition, RaftStatus, RemoteStore,
-    Replica, ReplicaConfig, SharedStore, Transaction,
+    Replica, ReplicaConfig, Retention, SharedStore, Transaction,
 };
 
 /// Nothing in a healthy cluster takes this long.
@@ -23,6 +23,8 @@ pub(super) struct Cluster {
     pub(super) luck: StdRng,
     nodes: BTreeMap<u64, Node>,
     peers: watch::Sender<Peers>,
+    stores: watch::Sender<BTreeMap<u64, SharedStore>>,
+    retention: Retention,
 }
 
 struct Node {
@@ -46,7 +48,14 @@ impl Cluster {
         network.set_delay(Duration::from_micros(200), Duration::from_millis(2));
         let (peers, _) = watch::channel(Peers::default());
         let luck = StdRng::seed_from_u64(seed);
-        let mut cluster = Self { network, luck, nodes: BTreeMap::new(), peers };
+        let mut cluster = Self {
+            network,
+            luck,
+            nodes: BTreeMap::new(),
+            peers,
+            stores: watch::Sender::default(),
+            retention: Retention { snapshot_entries: 40, keep_entries: 20 },
+        };
         for id in 1..=count {
             cluster.add(id).await;
         }
@@ -69,8 +78,10 @@ impl Cluster {
         };
         let transport = self.network.transport(NodeId(id));
         self.tell(id, true);
-        let config = ReplicaConfig::new(Disk::Memory(disk.clone()), "test");
+        let mut config = ReplicaConfig::new(Disk::Memory(disk.clone()), "test");
+        config.retention = self.retention;
         let replica = Replica::start(config, transport, self.peers.subscribe()).await.unwrap();
+        self.stores.send_modify(|stores| drop(stores.insert(id, replica.client())));
         self.nodes.insert(id, Node { disk, replica: Some(replica) });
     }
 
@@ -94,6 +105,7 @@ impl Cluster {
     /// Kills a node and cuts the power of its disk.
     pub(super) async fn crash(&mut self, id: u64) {
         self.network.crash(NodeId(id));
+        self.stores.send_modify(|stores| drop(stores.remove(&id)));
         let node = self.nodes.get_mut(&id).unwrap();
         let luck = &mut self.luck;
         node.disk.crash(|| luck.random());
@@ -105,6 +117,7 @@ impl Cluster {
 
     /// Stops a node in order.
     pub(super) async fn stop(&mut self, id: u64) {
+        self.stores.send_modify(|stores| drop(stores.remove(&id)));
         let replica = self.nodes.get_mut(&id).unwrap().replica.take().unwrap();
         replica.shutdown().await;
         self.network.crash(NodeId(id));
@@ -127,10 +140,20 @@ impl Cluster {
         self.peers.subscribe()
     }
 
+    /// The stores of the nodes that run.
+    pub(super) fn stores(&self) -> watch::Receiver<BTreeMap<u64, SharedStore>> {
+        self.stores.subscribe()
+    }
+
     /// A client without a replica of its own, on a node of its own.
     pub(super) fn outsider(&self, id: u64) -> SharedStore {
         let transport: Arc<dyn Transport> = self.network.transport(NodeId(id));
         RemoteStore::new(transport, self.peers.subscribe())
+    }
+
+    pub(super) fn stopped(&self) -> Vec<u64> {
+        let stopped = self.nodes.iter().filter(|(_, node)| node.replica.is_none());
+        stopped.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn running(&self) -> Vec<u64> {

@@ -1,0 +1,90 @@
+//! Restarts from disk, full disks, and nodes so far behind that they need a snapshot.
+
+use skein_net::NodeId;
+
+use super::cluster::{Cluster, key, put};
+use crate::Consistency;
+
+#[tokio::test(start_paused = true)]
+async fn everything_acknowledged_is_there_after_all_hosts_lost_power() {
+    let mut cluster = Cluster::with_voters(21, 3, 3).await;
+    let store = cluster.store(1);
+    for index in 0..100 {
+        store.write(put(format!("n{index}"), index.to_string())).await.unwrap();
+    }
+    for id in 1..=3 {
+        cluster.crash(id).await;
+    }
+    for id in 1..=3 {
+        cluster.add(id).await;
+    }
+    cluster.leader().await;
+    for id in 1..=3 {
+        let store = cluster.store(id);
+        for index in 0..100 {
+            let name = format!("n{index}");
+            let (record, _) = store.get(&key(name), Consistency::Linearizable).await.unwrap();
+            assert_eq!(record.unwrap().value, index.to_string());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_that_was_away_for_long_gets_a_snapshot() {
+    let cluster = Cluster::with_voters(22, 3, 3).await;
+    let leader = cluster.leader().await;
+    let away = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.network.isolate(NodeId(away));
+    let store = cluster.store(leader);
+    for index in 0..300 {
+        store.write(put(format!("n{index}"), "x")).await.unwrap();
+    }
+    let behind = cluster.status(away).last_log;
+    cluster.network.heal_all();
+    let target = cluster.status(leader).last_log;
+    assert!(target > behind + 200);
+    cluster.until(away, "caught up", |status| status.applied >= target).await;
+    let (record, _) = cluster.store(away).get(&key("n299"), Consistency::Any).await.unwrap();
+    assert_eq!(record.unwrap().value, "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_with_a_full_disk_says_so_and_the_others_go_on() {
+    let mut cluster = Cluster::with_voters(23, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.store(other).write(put("a", "1")).await.unwrap();
+    cluster.disk(leader).set_full(true);
+    cluster.store(other).write(put("a", "2")).await.unwrap();
+    let status = cluster.until(leader, "told of the failure", |s| s.failure.is_some()).await;
+    assert!(!status.is_leader());
+    assert!(status.failure.unwrap().contains("no storage space"));
+    cluster.disk(leader).set_full(false);
+    cluster.crash(leader).await;
+    cluster.add(leader).await;
+    cluster.until(leader, "followed again", |s| s.failure.is_none() && s.quorum).await;
+    let (record, _) =
+        cluster.store(leader).get(&key("a"), Consistency::Linearizable).await.unwrap();
+    assert_eq!(record.unwrap().value, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn stale_reads_and_watches_go_on_without_quorum() {
+    let mut cluster = Cluster::with_voters(24, 3, 3).await;
+    cluster.store(1).write(put("a", "1")).await.unwrap();
+    let leader = cluster.leader().await;
+    let survivor = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    let caught_up = cluster.status(leader).last_log;
+    cluster.until(survivor, "applied the write", |s| s.applied >= caught_up).await;
+    for id in cluster.running() {
+        if id != survivor {
+            cluster.crash(id).await;
+        }
+    }
+    let store = cluster.store(survivor);
+    let (record, _) = store.get(&key("a"), Consistency::Any).await.unwrap();
+    assert_eq!(record.unwrap().value, "1");
+    assert!(store.get(&key("a"), Consistency::Linearizable).await.is_err());
+    assert!(store.write(put("a", "2")).await.is_err());
+    cluster.until(survivor, "knew that it has no quorum", |s| !s.quorum).await;
+}
