@@ -44,12 +44,10 @@ pub(super) async fn delete_collection(
     let options = Arc::new(read_options(&mut call).await?);
     let target = &call.target;
     let filter = Filter::new(target.kind, None, &call.query)?;
-    let page = list::PageOptions::default();
+    let page = list::PageOptions::all(Consistency::Linearizable);
     let namespace = target.namespace.as_deref();
     let storage = &service.storage;
-    let found =
-        list::collect(storage, target.kind, namespace, &filter, page, Consistency::Linearizable)
-            .await?;
+    let found = list::collect(storage, target.kind, namespace, &filter, page).await?;
     let deletions = found.records.into_iter().map(|record| {
         let options = options.clone();
         async move {

@@ -19,13 +19,21 @@ use crate::{
     service::Service,
 };
 
-/// Which page of a list.
-#[derive(Clone, Debug, Default)]
+/// Which page of a list, and how fresh.
+#[derive(Clone, Debug)]
 pub(super) struct PageOptions {
     /// At most this many, all if zero.
     limit: usize,
     /// Where the page before ended and the revision of the first one.
     after: Option<(Key, Revision)>,
+    consistency: Consistency,
+}
+
+impl PageOptions {
+    /// Everything on one page.
+    pub(super) fn all(consistency: Consistency) -> Self {
+        Self { limit: 0, after: None, consistency }
+    }
 }
 
 /// Objects and what the list says about itself.
@@ -39,18 +47,12 @@ pub(super) async fn list(service: &Service, call: &Call) -> Result<Reply, Status
     let target = &call.target;
     let filter = Filter::new(target.kind, target.name.as_deref(), &call.query)?;
     let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
-    let options = page_options(target.kind, &call.query)?;
     let version = call.query.version()?;
+    let options = page_options(target.kind, &call.query, consistency(version))?;
     check_match(&call.query, version)?;
-    let page = collect(
-        &service.storage,
-        target.kind,
-        target.namespace.as_deref(),
-        &filter,
-        options,
-        consistency(version),
-    )
-    .await?;
+    let page =
+        collect(&service.storage, target.kind, target.namespace.as_deref(), &filter, options)
+            .await?;
     if let (Some("Exact"), Version::At(revision)) =
         (call.query.get("resourceVersionMatch"), version)
         && page.meta.revision != revision
@@ -81,7 +83,11 @@ fn check_match(query: &Query, version: Version) -> Result<(), StatusError> {
     }
 }
 
-fn page_options(kind: &Kind, query: &Query) -> Result<PageOptions, StatusError> {
+fn page_options(
+    kind: &Kind,
+    query: &Query,
+    consistency: Consistency,
+) -> Result<PageOptions, StatusError> {
     let limit = query.number("limit")?.unwrap_or(0);
     let after = match query.get("continue") {
         None => None,
@@ -89,7 +95,7 @@ fn page_options(kind: &Kind, query: &Query) -> Result<PageOptions, StatusError> 
             StatusError::bad_request("continue key is not valid: it was not given by this server")
         })?),
     };
-    Ok(PageOptions { limit, after })
+    Ok(PageOptions { limit, after, consistency })
 }
 
 /// Tokens are `REVISION.NAMESPACE/NAME`: where the page ended, and the revision of the first page,
@@ -112,7 +118,6 @@ pub(super) async fn collect(
     namespace: Option<&str>,
     filter: &Filter,
     options: PageOptions,
-    mut consistency: Consistency,
 ) -> Result<Page, StatusError> {
     let is_filtered = !filter.is_empty();
     let step = match options.limit {
@@ -121,6 +126,7 @@ pub(super) async fn collect(
         limit => limit,
     };
     let (mut after, mut first) = options.after.unzip();
+    let mut consistency = options.consistency;
     let mut records: Vec<Record> = Vec::new();
     loop {
         let read = ListOptions { limit: step, after: after.clone() };

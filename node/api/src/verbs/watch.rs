@@ -54,10 +54,9 @@ pub(super) async fn watch(
     let from = match start {
         Start::After(revision) => revision,
         Start::Initial { consistency, .. } | Start::Now { consistency } => {
-            let page = list::PageOptions::default();
+            let page = list::PageOptions::all(consistency);
             let storage = &service.storage;
-            let page =
-                list::collect(storage, target.kind, namespace, &filter, page, consistency).await?;
+            let page = list::collect(storage, target.kind, namespace, &filter, page).await?;
             if let Start::Initial { mark_end, .. } = start {
                 initial.records = page.records.into_iter();
                 initial.end = mark_end.then_some(page.meta.revision);
