@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use skein_net::NodeId;
 
 /// The layout this binary writes. A directory of a higher one is refused.
@@ -44,7 +44,7 @@ pub(crate) enum DataDirError {
     },
     #[error("the data directory {0} is in use by another process: is a node running already?")]
     InUse(PathBuf),
-    #[error("{path} is damaged; it cannot be read as the record of a node")]
+    #[error("{path} is damaged")]
     Damaged {
         path: PathBuf,
         #[source]
@@ -90,27 +90,21 @@ impl DataDir {
 
     /// The node's record, `None` in a new directory.
     pub(crate) fn record(&self) -> Result<Option<NodeRecord>, DataDirError> {
-        let path = self.join(RECORD_FILE);
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(DataDirError::Io { path, source }),
+        let Some(value) = self.read_json::<serde_json::Value>(RECORD_FILE)? else {
+            return Ok(None);
         };
-        let damaged = |source| DataDirError::Damaged { path: path.clone(), source };
-        let value: serde_json::Value = serde_json::from_slice(&bytes).map_err(damaged)?;
         let found = value["format"].as_u64().and_then(|found| u32::try_from(found).ok());
         if let Some(found) = found.filter(|found| *found > FORMAT) {
             return Err(DataDirError::Newer { path: self.path.clone(), found });
         }
-        serde_json::from_value(value).map(Some).map_err(damaged)
+        serde_json::from_value(value)
+            .map(Some)
+            .map_err(|source| DataDirError::Damaged { path: self.join(RECORD_FILE), source })
     }
 
     /// Writes the node's record durably.
     pub(crate) fn write_record(&self, record: &NodeRecord) -> Result<(), DataDirError> {
-        let io = |source| DataDirError::Io { path: self.path.clone(), source };
-        let bytes =
-            serde_json::to_vec_pretty(record).map_err(|source| io(io::Error::from(source)))?;
-        self.write(RECORD_FILE, &bytes)
+        self.write_json(RECORD_FILE, record)
     }
 
     /// Replaces a file (mode 0600) as a whole, durably.
@@ -129,12 +123,39 @@ impl DataDir {
         File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(io)
     }
 
-    /// The content of a file, `None` where there is none.
-    pub(crate) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, DataDirError> {
-        match std::fs::read(self.join(name)) {
-            Ok(bytes) => Ok(Some(bytes)),
+    /// Replaces a JSON file as [`write`](Self::write) does.
+    pub(crate) fn write_json(
+        &self,
+        name: &str,
+        value: &impl Serialize,
+    ) -> Result<(), DataDirError> {
+        let io = |source| DataDirError::Io { path: self.join(name), source };
+        let bytes = serde_json::to_vec_pretty(value).map_err(|source| io(source.into()))?;
+        self.write(name, &bytes)
+    }
+
+    /// The content of a JSON file, `None` where there is none.
+    pub(crate) fn read_json<T: DeserializeOwned>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, DataDirError> {
+        let path = self.join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(|source| DataDirError::Damaged { path, source }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(DataDirError::Io { path: self.join(name), source }),
+            Err(source) => Err(DataDirError::Io { path, source }),
+        }
+    }
+
+    /// Removes a file; one that is not there is fine.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), DataDirError> {
+        match std::fs::remove_file(self.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DataDirError::Io { path: self.join(name), source: error })
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -1,2 +1,37 @@
-//! The skein binary.
-fn main() {}
+//! The `skein` binary: the command line, and the node that `skein up` runs.
+//!
+//! Everything is put together here: the crates below know only the traits of each other.
+
+mod authority;
+mod bootstrap;
+mod certificates;
+mod cluster_view;
+mod data_dir;
+mod hosts;
+mod leader;
+mod liveness;
+mod node;
+mod pod_network;
+mod registration;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use skein_cli::Cli;
+
+#[allow(clippy::print_stderr, reason = "there is no terminal of the command line yet")]
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let host_name = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the threads of skein cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    runtime.block_on(skein_cli::run(cli, &host_name, node::up))
+}

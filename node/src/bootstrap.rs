@@ -1,0 +1,189 @@
+//! How a node comes to its identity: founds a cluster, joins one, or comes back to its own.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::SystemTime,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use skein_cli::UpOptions;
+use skein_net::{
+    CertificateRequest, ClusterCa, Identity, JoinParts, JoinToken, NodeKey, NodeSubject,
+    PeerAddress,
+};
+
+use crate::{
+    authority::{Founding, NODE_CERTIFICATE_LIFETIME},
+    data_dir::{DataDir, NodeRecord},
+};
+
+/// The version of this binary, as nodes tell each other.
+pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Everything a node must have before it can speak to its peers.
+pub(crate) struct Start {
+    /// Its key and certificate.
+    pub(crate) identity: Identity,
+    /// The cluster it belongs to.
+    pub(crate) cluster_id: String,
+    /// Where peers reach it.
+    pub(crate) advertise: SocketAddr,
+    /// Addresses that may answer.
+    pub(crate) seeds: Vec<SocketAddr>,
+    /// Peers it was told of when it joined.
+    pub(crate) peers: Vec<PeerAddress>,
+    /// The new cluster's authority, until the store keeps it.
+    pub(crate) founding: Option<Founding>,
+}
+
+/// Brings the node of `data` to its identity.
+pub(crate) async fn bootstrap(data: &DataDir, options: &UpOptions) -> Result<Start> {
+    let advertise = advertised(options)?;
+    let key = NodeKey::load_or_generate(&data.join(""))?;
+    match (data.record()?, &options.token) {
+        (Some(record), _) => come_back(data, options, advertise, key, record).await,
+        (None, Some(token)) => join(data, options, advertise, key, token).await,
+        (None, None) if options.seeds.is_empty() => found(data, options, advertise, key),
+        (None, None) => bail!(
+            "--seed needs --token to join: make one with `skein token create` on a node of the \
+             cluster"
+        ),
+    }
+}
+
+async fn come_back(
+    data: &DataDir,
+    options: &UpOptions,
+    advertise: SocketAddr,
+    key: NodeKey,
+    record: NodeRecord,
+) -> Result<Start> {
+    ensure!(
+        record.name == options.name,
+        "the data directory {} belongs to node {:?}, not {:?}: give --name {} or another \
+         --data-dir",
+        options.data_dir.display(),
+        record.name,
+        options.name,
+        record.name
+    );
+    ensure!(
+        record.id == key.id(),
+        "the data directory {} belongs to node {}, but its key is node {}'s: restore the key or \
+         use an empty directory",
+        options.data_dir.display(),
+        record.id,
+        key.id()
+    );
+    let identity = Identity::load(&data.join(""), key)?
+        .context("the node's certificate is missing from the data directory")?;
+    if let Some(token) = &options.token {
+        ensure!(
+            token.fingerprint() == identity.ca_fingerprint(),
+            "the data directory {} belongs to cluster {}, the token to another: use an empty \
+             directory to join that one",
+            options.data_dir.display(),
+            record.cluster_id
+        );
+    }
+    Ok(Start {
+        identity,
+        cluster_id: record.cluster_id,
+        advertise,
+        seeds: resolve(&options.seeds).await?,
+        peers: Vec::new(),
+        founding: Founding::read(data)?,
+    })
+}
+
+async fn join(
+    data: &DataDir,
+    options: &UpOptions,
+    advertise: SocketAddr,
+    key: NodeKey,
+    token: &JoinToken,
+) -> Result<Start> {
+    let seeds = resolve(&options.seeds).await?;
+    let parts = JoinParts {
+        node_name: options.name.clone(),
+        advertise,
+        version: VERSION.to_owned(),
+        cluster_id: None,
+    };
+    let joined = skein_net::join(&seeds, token, &key, parts).await?;
+    let identity = Identity::new(key, &joined.cert_pem, &joined.ca_pem)?;
+    identity.save(&data.join(""))?;
+    let record = NodeRecord::new(joined.cluster_id.clone(), identity.id(), options.name.clone());
+    data.write_record(&record)?;
+    Ok(Start {
+        identity,
+        cluster_id: joined.cluster_id,
+        advertise,
+        seeds,
+        peers: joined.peers,
+        founding: None,
+    })
+}
+
+fn found(
+    data: &DataDir,
+    options: &UpOptions,
+    advertise: SocketAddr,
+    key: NodeKey,
+) -> Result<Start> {
+    let now = SystemTime::now();
+    let ca = ClusterCa::generate(&options.cluster_name, now)?;
+    let request = CertificateRequest::parse_from(&key.certificate_request()?, key.id())?;
+    let subject = subject(&options.name, advertise.ip());
+    let certificate = ca.issue_node(&request, &subject, NODE_CERTIFICATE_LIFETIME, now)?;
+    let identity = Identity::new(key, &certificate, ca.cert_pem())?;
+    let cluster_id = format!("{}-{:016x}", options.cluster_name, rand::random::<u64>());
+    let founding = Founding::new(&ca, &cluster_id);
+    founding.save(data)?;
+    identity.save(&data.join(""))?;
+    data.write_record(&NodeRecord::new(cluster_id.clone(), identity.id(), options.name.clone()))?;
+    Ok(Start {
+        identity,
+        cluster_id,
+        advertise,
+        seeds: Vec::new(),
+        peers: Vec::new(),
+        founding: Some(founding),
+    })
+}
+
+/// What a node's certificate says.
+pub(crate) fn subject(name: &str, address: IpAddr) -> NodeSubject {
+    NodeSubject { name: name.to_owned(), addresses: vec![address], dns_names: Vec::new() }
+}
+
+/// Where peers reach this node: as told, else where it listens, else the address of the route to
+/// everywhere.
+fn advertised(options: &UpOptions) -> Result<SocketAddr> {
+    if let Some(told) = options.advertise {
+        return Ok(told);
+    }
+    if !options.listen.ip().is_unspecified() {
+        return Ok(options.listen);
+    }
+    // Connecting a UDP socket sends nothing; it only picks the route. The address is one that
+    // documentation owns (RFC 5737).
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0")?;
+    socket
+        .connect("192.0.2.1:9")
+        .and_then(|()| socket.local_addr())
+        .map(|local| SocketAddr::new(local.ip(), options.listen.port()))
+        .context("this host has no default route: say with --advertise where others reach it")
+}
+
+/// The addresses behind the seeds' names.
+async fn resolve(seeds: &[String]) -> Result<Vec<SocketAddr>> {
+    let mut addresses = Vec::new();
+    for seed in seeds {
+        let found = tokio::net::lookup_host(seed.as_str())
+            .await
+            .with_context(|| format!("the seed {seed:?} cannot be resolved"))?;
+        addresses.extend(found);
+    }
+    Ok(addresses)
+}

@@ -1,0 +1,140 @@
+//! Reaching the inside of pods on any host: logs and image archives through the peer streams.
+//!
+//! A log stream opens with a JSON request; the answer is one line, empty for success or a refusal
+//! in JSON, and then the bytes. An archive stream carries the archive; the answer is one line of
+//! JSON.
+
+mod fan_out;
+mod serve;
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use skein_agent::Agent;
+use skein_api::{ByteStream, HostProxy, ImageLoad, LogRequest};
+use skein_net::{BoxedStream, NodeId, Protocol, RpcError, Transport};
+use skein_objects::{Reason, StatusError};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio_util::io::ReaderStream;
+
+use crate::liveness::Liveness;
+pub(crate) use serve::{HostServer, Serves};
+
+/// How long a host may take to accept a stream.
+const OPEN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a host may take until it says whether it can answer.
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+
+/// Longest answer line: a `Status` is far smaller.
+const MAX_ANSWER_BYTES: u64 = 64 << 10;
+
+/// The agent of this host, once it has started.
+pub(crate) type LocalAgent = Arc<OnceLock<Agent>>;
+
+/// Reaches hosts by name.
+pub(crate) struct Hosts {
+    pub(crate) node_name: String,
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) liveness: Liveness,
+    pub(crate) agent: LocalAgent,
+}
+
+impl Hosts {
+    fn id_of(&self, node: &str) -> Result<NodeId, StatusError> {
+        self.liveness
+            .verdicts()
+            .iter()
+            .find(|(_, verdict)| verdict.name == node)
+            .map(|(id, _)| *id)
+            .ok_or_else(|| StatusError::service_unavailable(format!("node {node:?} is not known")))
+    }
+
+    async fn remote_logs(
+        &self,
+        node: &str,
+        request: &LogRequest,
+    ) -> Result<ByteStream, StatusError> {
+        let id = self.id_of(node)?;
+        let header = serde_json::to_vec(request).map_err(StatusError::internal)?;
+        let stream = self
+            .transport
+            .open(id, Protocol::Proxy, header.into(), OPEN_DEADLINE)
+            .await
+            .map_err(|error| unreachable_host(node, &error))?;
+        let mut stream = BufReader::new(stream);
+        answer(node, &mut stream).await?;
+        Ok(ReaderStream::new(stream).boxed())
+    }
+}
+
+#[async_trait]
+impl HostProxy for Hosts {
+    async fn pod_logs(&self, node: &str, request: LogRequest) -> Result<ByteStream, StatusError> {
+        if node == self.node_name {
+            serve::local_logs(&self.agent, request).await
+        } else {
+            self.remote_logs(node, &request).await
+        }
+    }
+
+    async fn load_image(&self, archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
+        fan_out::load(self, archive).await
+    }
+}
+
+/// Reads the answer line of a host: success, or the error it gives.
+async fn answer(node: &str, stream: &mut BufReader<BoxedStream>) -> Result<(), StatusError> {
+    let mut line = Vec::new();
+    let mut limited = stream.take(MAX_ANSWER_BYTES);
+    let read = tokio::time::timeout(ANSWER_DEADLINE, limited.read_until(b'\n', &mut line)).await;
+    match read {
+        Err(_) => return Err(silent_host(node, "no answer in time")),
+        Ok(Err(error)) => return Err(silent_host(node, &error.to_string())),
+        Ok(Ok(_)) => {}
+    }
+    match line.strip_suffix(b"\n") {
+        Some(b"") => Ok(()),
+        Some(line) => Err(serde_json::from_slice::<Refusal>(line)
+            .map_or_else(|error| silent_host(node, &error.to_string()), StatusError::from)),
+        None => Err(silent_host(node, "it hung up")),
+    }
+}
+
+/// The answer line of a host that will not give the bytes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Refusal {
+    code: u16,
+    message: String,
+}
+
+impl From<&StatusError> for Refusal {
+    fn from(error: &StatusError) -> Self {
+        Self { code: error.code, message: error.message.clone() }
+    }
+}
+
+impl From<Refusal> for StatusError {
+    fn from(refusal: Refusal) -> Self {
+        let reason = match refusal.code {
+            400 => Reason::BadRequest,
+            404 => Reason::NotFound,
+            503 => Reason::ServiceUnavailable,
+            _ => Reason::InternalError,
+        };
+        Self::new(reason, refusal.message)
+    }
+}
+
+fn unreachable_host(node: &str, error: &RpcError) -> StatusError {
+    silent_host(node, &error.to_string())
+}
+
+fn silent_host(node: &str, why: &str) -> StatusError {
+    StatusError::service_unavailable(format!("host {node:?} cannot be asked: {why}"))
+}

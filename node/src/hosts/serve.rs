@@ -1,0 +1,115 @@
+//! The serving side: what peers ask of this host.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use skein_agent::Agent;
+use skein_api::{ByteStream, ImageLoad, LogRequest};
+use skein_net::{BoxedStream, Handler, NodeId};
+use skein_objects::StatusError;
+use tokio::io::{AsyncWriteExt, BufReader};
+use tokio_util::io::ReaderStream;
+
+use super::{LocalAgent, Refusal};
+
+/// Serves the proxy and blob protocols of this host.
+pub(crate) struct HostServer {
+    pub(crate) node_name: String,
+    pub(crate) agent: LocalAgent,
+    pub(crate) serves: Serves,
+}
+
+/// Which protocol a [`HostServer`] is registered for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Serves {
+    Logs,
+    Images,
+}
+
+#[async_trait]
+impl Handler for HostServer {
+    async fn request(&self, _from: NodeId, _body: Bytes) -> Result<Bytes, String> {
+        Err("this protocol has streams only".to_owned())
+    }
+
+    async fn stream(&self, from: NodeId, header: Bytes, stream: BoxedStream) {
+        let served = match self.serves {
+            Serves::Logs => self.logs(&header, stream).await,
+            Serves::Images => self.images(stream).await,
+        };
+        if let Err(error) = served {
+            tracing::debug!(%from, %error, serves = ?self.serves, "a stream of a peer ended early");
+        }
+    }
+}
+
+impl HostServer {
+    async fn logs(&self, header: &[u8], mut stream: BoxedStream) -> std::io::Result<()> {
+        let opened = match serde_json::from_slice::<LogRequest>(header) {
+            Ok(request) => local_logs(&self.agent, request).await,
+            Err(error) => Err(StatusError::bad_request(format!("log request: {error}"))),
+        };
+        match opened {
+            Err(error) => {
+                stream.write_all(&serde_json::to_vec(&Refusal::from(&error))?).await?;
+                stream.write_all(b"\n").await?;
+            }
+            Ok(mut lines) => {
+                stream.write_all(b"\n").await?;
+                while let Some(bytes) = lines.try_next().await? {
+                    stream.write_all(&bytes).await?;
+                }
+            }
+        }
+        stream.shutdown().await
+    }
+
+    async fn images(&self, stream: BoxedStream) -> std::io::Result<()> {
+        let (archive, mut answers) = tokio::io::split(stream);
+        let archive = ReaderStream::new(BufReader::new(archive)).boxed();
+        let loaded = load_locally(&self.node_name, &self.agent, archive).await;
+        answers.write_all(&serde_json::to_vec(&loaded)?).await?;
+        answers.write_all(b"\n").await?;
+        answers.shutdown().await
+    }
+}
+
+/// Loads an archive into the runtime of this host.
+pub(super) async fn load_locally(node: &str, agent: &LocalAgent, archive: ByteStream) -> ImageLoad {
+    let loaded = match started(agent) {
+        Ok(agent) => agent.load_image(archive).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.message),
+    };
+    match loaded {
+        Ok(images) => ImageLoad { node: node.to_owned(), images, error: None },
+        Err(error) => ImageLoad { node: node.to_owned(), images: Vec::new(), error: Some(error) },
+    }
+}
+
+/// The log of a container of this host.
+pub(super) async fn local_logs(
+    agent: &LocalAgent,
+    request: LogRequest,
+) -> Result<ByteStream, StatusError> {
+    Ok(started(agent)?.logs(for_agent(request)).await?)
+}
+
+fn for_agent(request: LogRequest) -> skein_agent::LogRequest {
+    let since = request.since_unix_seconds.and_then(|since| Timestamp::from_second(since).ok());
+    skein_agent::LogRequest {
+        namespace: request.namespace,
+        pod: request.pod,
+        container: Some(request.container).filter(|name| !name.is_empty()),
+        follow: request.follow,
+        tail_lines: request.tail_lines,
+        since,
+        timestamps: request.timestamps,
+        previous: request.previous,
+        limit_bytes: request.limit_bytes,
+    }
+}
+
+fn started(agent: &LocalAgent) -> Result<&Agent, StatusError> {
+    agent.get().ok_or_else(|| StatusError::service_unavailable("the agent has not started yet"))
+}

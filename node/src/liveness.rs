@@ -1,0 +1,179 @@
+//! Who counts as alive: every registered node, by what membership says of it.
+//!
+//! Membership's verdicts are confirmed by probes already. What is added here is the node that
+//! membership has not heard of since this process started: it gets a grace, so that a cluster that
+//! starts as a whole does not move the pods of its slower half.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use skein_net::{Member, Membership, NodeId};
+use tokio::sync::watch;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::registration::{Registration, Registrations};
+
+/// How often the registrations are read again and the grace is looked at.
+const REGISTRATIONS_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long a registered node may be unheard of after this process started before it counts as
+/// dead. Longer than a whole cluster takes to start after a power cut.
+const UNHEARD_GRACE: Duration = Duration::from_secs(15);
+
+/// What is believed of one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    /// Its name.
+    pub(crate) name: String,
+    /// Whether it counts as alive.
+    pub(crate) alive: bool,
+    /// Since when.
+    pub(crate) since: SystemTime,
+}
+
+/// What is believed of every node.
+pub(crate) type Verdicts = Arc<BTreeMap<NodeId, Verdict>>;
+
+/// The verdicts and their changes, shared with whoever asks. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Liveness(watch::Receiver<Verdicts>);
+
+impl Liveness {
+    /// Starts watching the members until cancelled.
+    pub(crate) fn start(
+        membership: &Membership,
+        registrations: Registrations,
+        tasks: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let (sender, verdicts) = watch::channel(Verdicts::default());
+        let started = SystemTime::now();
+        let members = membership.members();
+        tasks.spawn(follow(members, registrations, started, sender, cancel));
+        Self(verdicts)
+    }
+
+    /// Whether `id` counts as alive.
+    pub(crate) fn is_alive(&self, id: NodeId) -> bool {
+        self.0.borrow().get(&id).is_some_and(|verdict| verdict.alive)
+    }
+
+    /// Everything known now.
+    pub(crate) fn verdicts(&self) -> Verdicts {
+        self.0.borrow().clone()
+    }
+
+    /// Everything known, and its changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Verdicts> {
+        self.0.clone()
+    }
+}
+
+async fn follow(
+    mut members: watch::Receiver<Arc<Vec<Member>>>,
+    registrations: Registrations,
+    started: SystemTime,
+    verdicts: watch::Sender<Verdicts>,
+    cancel: CancellationToken,
+) {
+    let mut registered = Vec::new();
+    let mut refresh = tokio::time::interval(REGISTRATIONS_INTERVAL);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = members.changed() => if changed.is_err() { return },
+            _ = refresh.tick() => match registrations.list().await {
+                Ok(listed) => registered = listed,
+                Err(error) => tracing::debug!(%error, "the registrations could not be read"),
+            },
+        }
+        let members = members.borrow_and_update().clone();
+        let now = judge(&members, &registered, started, SystemTime::now());
+        verdicts.send_if_modified(|before| {
+            let changed = **before != now;
+            *before = Arc::new(now);
+            changed
+        });
+    }
+}
+
+/// What follows from the members and the registrations at `now`.
+fn judge(
+    members: &[Member],
+    registered: &[Registration],
+    started: SystemTime,
+    now: SystemTime,
+) -> BTreeMap<NodeId, Verdict> {
+    let in_grace = now.duration_since(started).is_ok_and(|elapsed| elapsed < UNHEARD_GRACE);
+    let unheard =
+        |one: &Registration| Verdict { name: one.name.clone(), alive: in_grace, since: started };
+    let heard =
+        |one: &Member| Verdict { name: one.name.clone(), alive: one.alive, since: one.since };
+    let mut verdicts: BTreeMap<NodeId, Verdict> =
+        registered.iter().map(|one| (one.id, unheard(one))).collect();
+    verdicts.extend(members.iter().map(|one| (one.id, heard(one))));
+    // A name that was claimed by a new node leaves the old one without.
+    verdicts.retain(|id, verdict| {
+        !registered.iter().any(|one| one.name == verdict.name && one.id != *id)
+    });
+    verdicts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn address() -> SocketAddr {
+        SocketAddr::from(([10, 0, 0, 1], 7600))
+    }
+
+    fn member(id: u64, name: &str, alive: bool, since: SystemTime) -> Member {
+        Member {
+            id: NodeId(id),
+            name: name.to_owned(),
+            addr: address(),
+            alive,
+            since,
+            values: BTreeMap::new(),
+        }
+    }
+
+    fn registration(id: u64, name: &str) -> Registration {
+        Registration { id: NodeId(id), name: name.to_owned(), address: address() }
+    }
+
+    fn alive(verdicts: &BTreeMap<NodeId, Verdict>) -> Vec<(u64, bool)> {
+        verdicts.iter().map(|(id, verdict)| (id.0, verdict.alive)).collect()
+    }
+
+    #[test]
+    fn a_member_counts_as_membership_says() {
+        let start = SystemTime::now();
+        let members = [member(1, "h1", true, start), member(2, "h2", false, start)];
+        let registered = [registration(1, "h1"), registration(2, "h2")];
+        assert_eq!(alive(&judge(&members, &registered, start, start)), [(1, true), (2, false)]);
+    }
+
+    #[test]
+    fn a_node_never_heard_of_has_a_grace_after_the_start() {
+        let start = SystemTime::now();
+        let registered = [registration(2, "h2")];
+        let before_its_end = judge(&[], &registered, start, start + UNHEARD_GRACE / 2);
+        assert_eq!(alive(&before_its_end), [(2, true)]);
+        let after = judge(&[], &registered, start, start + UNHEARD_GRACE);
+        assert_eq!(alive(&after), [(2, false)]);
+    }
+
+    #[test]
+    fn a_name_claimed_by_a_new_node_leaves_the_old_one_without() {
+        let start = SystemTime::now();
+        let members = [member(2, "h2", false, start), member(3, "h2", true, start)];
+        let verdicts = judge(&members, &[registration(3, "h2")], start, start);
+        assert_eq!(alive(&verdicts), [(3, true)]);
+    }
+}

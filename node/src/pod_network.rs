@@ -1,0 +1,56 @@
+//! The agent's pod network over the data plane of this host.
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+use skein_agent::{NetworkError, PodNetwork, Route};
+use skein_dataplane::{HostNetwork, Ipv4Cidr};
+
+/// Gives the agent the data plane.
+pub(crate) struct HostPodNetwork(pub(crate) HostNetwork);
+
+#[async_trait]
+impl PodNetwork for HostPodNetwork {
+    async fn set_range(&self, pod_cidr: &str) -> Result<(), NetworkError> {
+        self.0.set_range(parse(pod_cidr)?).await.map_err(translate)
+    }
+
+    async fn set_routes(&self, routes: &[Route]) -> Result<(), NetworkError> {
+        let routes = routes
+            .iter()
+            .map(|route| match route.via {
+                IpAddr::V4(via) => Ok((parse(&route.cidr)?, via)),
+                IpAddr::V6(via) => Err(NetworkError::Invalid(format!("{via} is not IPv4"))),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        self.0.set_routes(&routes).await.map_err(translate)
+    }
+
+    async fn attach(&self, pod_uid: &str, pid: u32) -> Result<IpAddr, NetworkError> {
+        self.0.attach(pod_uid, pid).await.map(IpAddr::V4).map_err(translate)
+    }
+
+    async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError> {
+        self.0.detach(pod_uid).await.map_err(translate)
+    }
+
+    async fn adopt(&self, pod_uid: &str, pid: u32, ip: IpAddr) -> Result<(), NetworkError> {
+        match ip {
+            IpAddr::V4(ip) => self.0.adopt(pod_uid, pid, ip).await.map_err(translate),
+            IpAddr::V6(ip) => Err(NetworkError::Invalid(format!("{ip} is not IPv4"))),
+        }
+    }
+}
+
+fn parse(cidr: &str) -> Result<Ipv4Cidr, NetworkError> {
+    cidr.parse()
+        .map_err(|error: skein_dataplane::CidrError| NetworkError::Invalid(error.to_string()))
+}
+
+/// The agent's words for what went wrong, with every cause: they end up on the pod.
+fn translate(error: skein_dataplane::NetworkError) -> NetworkError {
+    match error {
+        skein_dataplane::NetworkError::NoRange => NetworkError::NoRange,
+        other => NetworkError::Failed(format!("{:#}", anyhow::Error::from(other))),
+    }
+}
