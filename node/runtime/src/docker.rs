@@ -81,6 +81,10 @@ impl ContainerRuntime for DockerRuntime {
         self.sandboxes().await
     }
 
+    async fn sandbox(&self, id: &SandboxId) -> Result<Option<SandboxInfo>, RuntimeError> {
+        self.one_sandbox(id).await
+    }
+
     async fn list_containers(
         &self,
         pod_uid: Option<&str>,

@@ -135,8 +135,9 @@ impl Worker {
                 self.set_state(&id, ContainerState::Running { started: at });
             }
             Outcome::NotStarted { id, at, message } => {
+                // The runtime may say more of it than the error did.
                 self.memory.start_errors.insert(id, (at, message));
-                self.memory.absorb(&mut self.observed);
+                self.listing.required = true;
             }
             Outcome::Stopped | Outcome::SandboxStopped => self.listing.required = true,
             Outcome::ContainerRemoved(id) => self.observed.containers.retain(|c| c.id != id),

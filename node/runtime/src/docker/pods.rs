@@ -81,6 +81,16 @@ impl DockerRuntime {
             .collect())
     }
 
+    pub(super) async fn one_sandbox(
+        &self,
+        id: &SandboxId,
+    ) -> Result<Option<SandboxInfo>, RuntimeError> {
+        Ok(match self.inspect(&id.0).await? {
+            Some(Observed::Sandbox(sandbox)) => Some(sandbox),
+            Some(Observed::Container(_)) | None => None,
+        })
+    }
+
     pub(super) async fn containers(
         &self,
         pod_uid: Option<&str>,
