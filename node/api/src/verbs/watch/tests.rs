@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use k8s_openapi::api::core::v1::ConfigMap;
 use skein_consensus::Key;
 use skein_objects::{canonical, registry};
+use tokio::sync::Semaphore;
 
 use serde_json::{Value, json};
 
@@ -95,4 +98,56 @@ fn changes_across_a_selector_are_arrivals_and_departures() {
         let expected = expected.map(|(kind, version)| (kind.to_owned(), version.to_owned()));
         assert_eq!(seen("labelSelector=app%3Dweb", &event), expected, "{event:?}");
     }
+}
+
+/// A watch from revision 9 that is served `batches` and then nothing more.
+fn watch_of(batches: Vec<Result<EventBatch, StatusError>>, bookmarks: bool) -> Watch {
+    let tick = tokio::time::interval_at(Instant::now() + limits::BOOKMARK, limits::BOOKMARK);
+    Watch {
+        lines: lines(""),
+        initial: Initial::default(),
+        events: stream::iter(batches).chain(stream::pending()).boxed(),
+        seen: AT,
+        told: AT,
+        tick: bookmarks.then_some(tick),
+        deadline: Instant::now() + limits::WATCH,
+        cancel: CancellationToken::new(),
+        is_over: false,
+        _place: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+    }
+}
+
+async fn next_line(watch: &mut Watch) -> Option<Value> {
+    watch.next().await.map(|line| serde_json::from_slice(&line).unwrap())
+}
+
+fn progress(revision: u64) -> Result<EventBatch, StatusError> {
+    Ok(EventBatch { events: Vec::new(), revision: Revision(revision) })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_quiet_watch_gets_one_bookmark_for_its_progress() {
+    let mut watch = watch_of(vec![progress(20)], true);
+    let begun = Instant::now();
+    let line = next_line(&mut watch).await.unwrap();
+    assert_eq!(line["type"], "BOOKMARK");
+    assert_eq!(line["object"]["kind"], "ConfigMap");
+    assert_eq!(line["object"]["metadata"]["resourceVersion"], "20");
+    assert_eq!(begun.elapsed(), limits::BOOKMARK);
+    assert_eq!(next_line(&mut watch).await, None, "nothing new until it ends");
+    assert!(begun.elapsed() >= limits::WATCH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_did_not_ask_gets_no_bookmarks() {
+    let mut watch = watch_of(vec![progress(20)], false);
+    assert_eq!(next_line(&mut watch).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_fell_behind_ends_with_an_error_of_410() {
+    let mut watch = watch_of(vec![Err(StatusError::expired("too old")), progress(20)], true);
+    let line = next_line(&mut watch).await.unwrap();
+    assert_eq!((&line["type"], &line["object"]["code"]), (&json!("ERROR"), &json!(410)));
+    assert_eq!(next_line(&mut watch).await, None);
 }
