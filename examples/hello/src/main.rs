@@ -3,7 +3,7 @@
 //! A container's first process gets no default action for SIGTERM, so the signal is waited for
 //! explicitly: requests that have begun are answered, then the process ends.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -83,14 +83,15 @@ fn answer(mut client: TcpStream, greeting: &str) -> io::Result<()> {
 
 /// The request up to the empty line that ends its head.
 fn read_head(client: &TcpStream) -> io::Result<String> {
-    let mut head = Vec::new();
-    for byte in client.take(MAX_REQUEST_BYTES).bytes() {
-        head.push(byte?);
-        if head.ends_with(b"\r\n\r\n") || head.ends_with(b"\n\n") {
-            break;
+    let mut reader = BufReader::new(client.take(MAX_REQUEST_BYTES));
+    let mut head = String::new();
+    loop {
+        let start = head.len();
+        // Nothing more, or nothing but the line's end.
+        if reader.read_line(&mut head)? == 0 || head[start..].trim_end().is_empty() {
+            return Ok(head);
         }
     }
-    Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
 /// The path of a GET request, without its query.

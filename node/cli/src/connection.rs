@@ -168,12 +168,8 @@ impl Node {
             Ok(client) => client,
             Err(error) => return Probe::Silent(error.to_string()),
         };
-        let request = Request::new(Vec::new());
-        let request = {
-            let mut request = request;
-            *request.uri_mut() = http::Uri::from_static("/readyz");
-            request
-        };
+        let mut request = Request::new(Vec::new());
+        *request.uri_mut() = http::Uri::from_static("/readyz");
         match tokio::time::timeout(PROBE_TIMEOUT, client.request_text(request)).await {
             Err(_) => Probe::Silent(format!("no answer within {} s", PROBE_TIMEOUT.as_secs())),
             Ok(Ok(_)) => Probe::Ready,
@@ -183,6 +179,7 @@ impl Node {
                 }
                 // It is there and speaks; what it refuses here, the command itself may be allowed.
                 RequestError::Refused(_) => Probe::Ready,
+                RequestError::Lost { reason, .. } => Probe::Silent(reason),
                 other => Probe::Silent(other.to_string()),
             },
         }
