@@ -51,3 +51,6 @@ pub(crate) const CONCURRENT_PULLS: usize = 3;
 pub(crate) const SOURCE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A pod that starts within this time is reported once, when it runs.
 pub(crate) const FIRST_REPORT: SignedDuration = SignedDuration::from_millis(400);
+/// How long the pods of an earlier run wait for the host's range before they are looked after
+/// without it. The range kept on disk is there at once.
+pub(crate) const RANGE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -19,12 +19,12 @@ use skein_storage::{Change, Informer};
 use tokio::{
     sync::{Notify, watch},
     task::{JoinError, JoinSet, spawn_blocking},
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 
 use crate::{
     checkpoint,
-    host::Host,
+    host::{Host, NetworkHealth},
     lifecycle::Observed,
     limits,
     worker::{Assignment, Worker, WorkerHandle},
@@ -112,18 +112,46 @@ impl Pods {
         let current = self.informer.list();
         let kept: BTreeMap<String, Arc<Pod>> =
             known.into_iter().map(Arc::new).chain(current).map(|pod| (uid_of(&pod), pod)).collect();
+        if found.values().any(|observed| observed.live_sandbox().is_some()) {
+            self.wait_for_range().await;
+        }
+        // Addresses in use are taken over before any worker asks for a new one.
+        let mut workers = Vec::new();
         for (uid, pod) in kept {
             let observed = found.remove(&uid).unwrap_or_default();
-            self.spawn(uid, Assignment { pod, gone: false }, observed);
+            let mut worker = self.make(&uid, Assignment { pod, gone: false }, observed);
+            worker.adopt().await;
+            workers.push((uid, worker));
+        }
+        for (uid, worker) in workers {
+            self.run_worker(uid, worker);
         }
         self.orphans = found;
     }
 
+    /// Waits until the host's network knows its range, for a while.
+    async fn wait_for_range(&self) {
+        let mut health = self.host.network_health.subscribe();
+        let known = health.wait_for(|health| *health != NetworkHealth::NoRange);
+        if timeout(limits::RANGE_TIMEOUT, known).await.is_err() {
+            tracing::warn!("no pod range is known; running pods keep their addresses unseen");
+        }
+    }
+
     fn spawn(&mut self, uid: String, assignment: Assignment, observed: Observed) {
+        let worker = self.make(&uid, assignment, observed);
+        self.run_worker(uid, worker);
+    }
+
+    fn make(&mut self, uid: &str, assignment: Assignment, observed: Observed) -> Worker {
         let (assign, assignments) = watch::channel(assignment);
         let hint = Arc::new(Notify::new());
-        let worker = Worker::new(Arc::clone(&self.host), assignments, Arc::clone(&hint), observed);
-        self.workers.insert(uid.clone(), WorkerHandle { assign, hint });
+        let handle = WorkerHandle { assign, hint: Arc::clone(&hint) };
+        self.workers.insert(uid.to_owned(), handle);
+        Worker::new(Arc::clone(&self.host), assignments, hint, observed)
+    }
+
+    fn run_worker(&mut self, uid: String, worker: Worker) {
         self.tasks.spawn(async move {
             worker.run().await;
             Done::Worker(uid)

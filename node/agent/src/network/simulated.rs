@@ -81,7 +81,11 @@ impl PodNetwork for SimulatedNetwork {
     }
 
     async fn adopt(&self, pod_uid: &str, _pid: u32, ip: IpAddr) -> Result<(), NetworkError> {
-        self.lock().pods.insert(pod_uid.to_owned(), ip);
+        let mut state = self.lock();
+        if state.range.is_none() {
+            return Err(NetworkError::NoRange);
+        }
+        state.pods.insert(pod_uid.to_owned(), ip);
         Ok(())
     }
 }

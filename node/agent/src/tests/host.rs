@@ -94,6 +94,7 @@ async fn restarting_the_agent_restarts_no_container() {
     assert_eq!(world.status("web").await, status);
     let uid = pod.metadata.uid.expect("uid");
     assert_eq!(world.network.address(&uid).map(|ip| ip.to_string()), status.pod_ip);
+    assert_ne!(world.status("second").await.pod_ip, status.pod_ip);
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,17 +82,18 @@ impl World {
         let (agent, cancel) = self.agent.take().expect("a running agent");
         cancel.cancel();
         agent.stopped().await;
+        // The process is gone, and with it what it knew of addresses.
+        self.network = Arc::new(SimulatedNetwork::new());
     }
 
-    /// The host starts anew: nothing runs, the network forgot everything, the disk is there.
-    pub(super) async fn reboot(&mut self) {
+    /// The host starts anew: nothing runs, the disk is there.
+    pub(super) async fn reboot(&self) {
         for sandbox in self.runtime.list_sandboxes().await.expect("sandboxes") {
             self.runtime.kill_sandbox(&sandbox.id);
         }
         for container in self.containers().await {
             self.runtime.exit_container(&container.id, 137);
         }
-        self.network = Arc::new(SimulatedNetwork::new());
     }
 
     pub(super) fn agent(&self) -> &Agent {

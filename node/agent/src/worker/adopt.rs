@@ -17,8 +17,9 @@ use crate::{
 };
 
 impl Worker {
-    /// Takes over the sandbox, its address, and what the status says of its containers.
-    pub(super) async fn adopt(&mut self) {
+    /// Takes over the sandbox, its address, and what the status says of its containers. Again
+    /// does nothing.
+    pub(crate) async fn adopt(&mut self) {
         let mut observed = std::mem::take(&mut self.observed);
         self.memory.absorb(&mut observed);
         self.observed = observed;
@@ -30,7 +31,7 @@ impl Worker {
         let Some(sandbox) = self.observed.live_sandbox().cloned() else { return };
         let ip = self.report.built.pod_ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
         let Some((pid, ip)) = sandbox.pid.zip(ip) else { return };
-        if self.desired.host_network {
+        if self.desired.host_network || matches!(self.memory.network, Network::Attached { .. }) {
             return;
         }
         match self.host.network.adopt(self.uid(), pid, ip).await {
