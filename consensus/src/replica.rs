@@ -3,7 +3,7 @@
 use std::{io, sync::Arc};
 
 use openraft::{
-    Config, EmptyNode, SnapshotPolicy,
+    Config, EmptyNode, Instant, SnapshotPolicy,
     async_runtime::WatchReceiver,
     errors::{InitializeError, RaftError},
 };
@@ -94,6 +94,9 @@ impl ReplicaConfig {
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the raft group cannot be founded: {0}")]
 pub struct FoundError(String);
+
+/// A voter that answered no heartbeat for this long is not worth handing over to.
+const HEIR_SILENCE: Duration = Duration::from_secs(1);
 
 /// How often the status is looked at when Raft reports nothing new.
 const STATUS_INTERVAL: Duration = Duration::from_millis(500);
@@ -252,10 +255,13 @@ impl Replica {
             }
             let replication = metrics.replication.iter().flatten();
             let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
+            let answers = |id: &u64| {
+                let heartbeats = metrics.heartbeat.as_ref();
+                let last = heartbeats.and_then(|all| all.get(id)).and_then(Option::as_ref);
+                last.is_some_and(|at| at.elapsed() < HEIR_SILENCE)
+            };
             replication
-                .filter(|(id, matched)| {
-                    **id != metrics.id && voters.contains(id) && matched.is_some()
-                })
+                .filter(|(id, _)| **id != metrics.id && voters.contains(id) && answers(id))
                 .max_by_key(|(_, matched)| **matched)
                 .map(|(id, _)| *id)
         };

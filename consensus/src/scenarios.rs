@@ -2,6 +2,7 @@
 
 mod cluster;
 mod contract;
+mod directories;
 mod disks;
 mod faults;
 mod linearizability;
