@@ -58,11 +58,18 @@ impl Committer {
             tracing::error!(%error, "the raft log cannot be written");
         }
         for step in steps {
-            if let (Ok(()), Change::Append(entries)) = (&result, &step.change)
-                && let Some(last) = entries.last()
-            {
+            if result.is_ok() {
                 let mut tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
-                tail.flushed(last.index() + 1);
+                match &step.change {
+                    Change::Append(entries) => {
+                        if let Some(last) = entries.last() {
+                            tail.flushed(last.index() + 1);
+                        }
+                    }
+                    // What was cut off may be written anew, and is not on disk then.
+                    Change::Truncate { from } => tail.unflushed(*from),
+                    Change::Vote(_) | Change::Purge(_) => {}
+                }
             }
             let answer = match &result {
                 Ok(()) => Ok(()),

@@ -81,6 +81,11 @@ impl Tail {
         self.trim();
     }
 
+    /// Notes that no entry from index `from` on is on disk.
+    pub(super) fn unflushed(&mut self, from: u64) {
+        self.flushed = self.flushed.min(from);
+    }
+
     /// Drops entries from index `from` on; `last` is the one before.
     pub(super) fn truncate(&mut self, from: u64, last: Option<LogId>) {
         while self.entries.back().is_some_and(|entry| entry.index() >= from) {
@@ -88,7 +93,7 @@ impl Tail {
                 self.bytes -= size(&entry);
             }
         }
-        self.flushed = self.flushed.min(from);
+        self.unflushed(from);
         self.before = last;
     }
 
