@@ -2,7 +2,7 @@
 //! host's agent.
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::field::{Errors, Field};
 use crate::lifecycle::{Part, Stamp};
@@ -12,17 +12,13 @@ use crate::strategy::{Ending, Strategy};
 /// Kubernetes' default for `terminationGracePeriodSeconds`.
 const GRACE_SECONDS: u64 = 30;
 
-/// How long a pod stays on a node that does not answer, unless it says otherwise.
-const TOLERATED_SECONDS: i64 = 300;
-
-/// Taints of a node that does not answer.
-const NODE_TAINTS: [&str; 2] = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"];
-
 const FROZEN: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
 pub(crate) struct PodStrategy;
 
 impl Strategy for PodStrategy {
+    /// Kubernetes' default tolerations of lost nodes are left out on purpose: here a verdict of
+    /// death is confirmed, and a pod that says nothing is replaced at once.
     fn default(&self, object: &mut Value) {
         let spec = &mut object["spec"];
         podspec::default_pod_spec(spec);
@@ -33,7 +29,6 @@ impl Strategy for PodStrategy {
         podspec::set_text(spec, "preemptionPolicy", "PreemptLowerPriority");
         podspec::set_text(spec, "serviceAccountName", "default");
         podspec::set_text(spec, "serviceAccount", "default");
-        tolerate_lost_nodes(spec);
     }
 
     fn start(&self, object: &mut Value, _stamp: &Stamp) {
@@ -122,21 +117,4 @@ fn without_changeable(spec: &Value) -> Value {
         crate::lifecycle::remove(&mut spec, member);
     }
     spec
-}
-
-/// Adds the tolerations that let a pod outlive a short silence of its node.
-fn tolerate_lost_nodes(spec: &mut Map<String, Value>) {
-    let tolerations = spec.entry("tolerations").or_insert_with(|| json!([]));
-    let Some(list) = tolerations.as_array_mut() else { return };
-    for taint in NODE_TAINTS {
-        let covers = |one: &Value| {
-            let text = |member: &str| one[member].as_str().unwrap_or("");
-            matches!(text("effect"), "" | "NoExecute")
-                && (text("key") == taint || text("key").is_empty())
-        };
-        if !list.iter().any(covers) {
-            list.push(json!({"key": taint, "operator": "Exists", "effect": "NoExecute",
-                "tolerationSeconds": TOLERATED_SECONDS}));
-        }
-    }
 }
