@@ -8,6 +8,8 @@ mod revision;
 mod sizes;
 mod status;
 mod template;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

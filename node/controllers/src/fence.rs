@@ -72,7 +72,10 @@ async fn claim(store: &SharedStore, key: &Key, holder: &str) -> Result<Revision,
     let value = lease(holder, former.as_ref());
     let put = Operation::Put { key: key.clone(), value, when };
     let revisions = store.write(Transaction::new(vec![put])).await?;
-    Ok(revisions.first().copied().unwrap_or_default())
+    let term = revisions.first().copied().unwrap_or_default();
+    // Informers start from the replica at hand: it must not be older than the term.
+    store.get(key, Consistency::AtLeast(term)).await?;
+    Ok(term)
 }
 
 /// The lease as an ordinary object, so that `kubectl get lease` shows who leads since when.

@@ -8,6 +8,8 @@ mod act;
 mod follow;
 mod index;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -9,6 +9,8 @@ mod cidr;
 mod eviction;
 mod plan;
 mod taints;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::HashMap, sync::Arc};
 

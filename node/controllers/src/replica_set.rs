@@ -3,6 +3,8 @@
 mod act;
 mod plan;
 mod rank;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -4,6 +4,8 @@
 //! decides about all pending pods at once whenever a pod or a node changed.
 
 mod convert;
+#[cfg(test)]
+mod tests;
 mod wait;
 
 use std::{collections::HashMap, sync::Arc};

@@ -92,6 +92,9 @@ impl World {
             for pod in self.pods().await {
                 eprintln!("{}", serde_json::to_string(&pod).unwrap());
             }
+            for node in self.storage.typed::<Node>().list(None).await.unwrap() {
+                eprintln!("{}", serde_json::to_string(&node).unwrap());
+            }
             for set in self.storage.typed::<ReplicaSet>().list(None).await.unwrap() {
                 eprintln!("{}", serde_json::to_string(&set).unwrap());
             }

@@ -76,6 +76,13 @@ pub(super) fn set_present(set: &ReplicaSet) -> i32 {
     set_replicas(set).max(set.status.as_ref().map_or(0, |status| status.replicas))
 }
 
+/// Whether the set's status speaks of its present size. While it does not, more pods may be there
+/// than either says: a set that grew and shrank again at once has told of neither.
+pub(super) fn is_confirmed(set: &ReplicaSet) -> bool {
+    let observed = set.status.as_ref().and_then(|status| status.observed_generation);
+    observed >= set.metadata.generation
+}
+
 /// How many pods of the set are available and will stay.
 pub(super) fn set_available(set: &ReplicaSet) -> i32 {
     let available = set.status.as_ref().and_then(|status| status.available_replicas).unwrap_or(0);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::api::apps::v1::ReplicaSet;
 
 use super::{
-    bounds::{Bounds, set_available, set_present, set_replicas},
+    bounds::{Bounds, is_confirmed, set_available, set_present, set_replicas},
     family::{Family, created, name},
     revision::{DESIRED_REPLICAS, MAX_REPLICAS, number},
 };
@@ -39,9 +39,13 @@ pub(super) fn is_resized(family: &Family<'_>, bounds: Bounds) -> bool {
 }
 
 /// One step of a rolling update: first the new set grows as far as the surge allows, then the old
-/// sets shrink as far as the available pods allow, unhealthy pods first.
+/// sets shrink as far as the available pods allow, unhealthy pods first. Each step waits until the
+/// sets have confirmed the one before.
 pub(super) fn roll(family: &Family<'_>, bounds: Bounds) -> Sizes {
     let mut sizes = Sizes::default();
+    if !family.all().all(is_confirmed) {
+        return sizes;
+    }
     let present: i32 = family.all().map(set_present).sum();
     let current = family.new.map_or(0, set_replicas);
     let room = (bounds.max_total() - present).max(0);

@@ -17,7 +17,11 @@ use crate::{owner::controller_of, pod};
 /// Pods of a node that does not say how many it runs; Kubernetes' usual limit.
 const DEFAULT_MAX_PODS: u64 = 110;
 
-/// A node as the scheduler sees it.
+/// The taint of a node that is not ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
+/// A node as the scheduler sees it. One that is not ready counts as tainted even before the taint
+/// is written, so that no pod slips in between.
 pub(super) fn node_view(node: &Node) -> NodeView {
     let spec = node.spec.as_ref();
     let status = node.status.as_ref();
@@ -36,6 +40,10 @@ pub(super) fn node_view(node: &Node) -> NodeView {
         allocatable: Resources::default(),
         max_pods: DEFAULT_MAX_PODS,
     };
+    if !is_ready(node) && view.taints.is_empty() {
+        let (key, value) = (NOT_READY.to_owned(), String::new());
+        view.taints.push(Taint { key, value, effect: Effect::NoSchedule });
+    }
     for (name, quantity) in allocatable.into_iter().flatten() {
         if name == "pods" {
             view.max_pods = bounded(bytes(&quantity.0));
@@ -76,6 +84,11 @@ pub(super) fn bound_pod(pod: &Pod, node: &str) -> BoundPod {
         // A pod on its way out is no reason to keep its successor away.
         owner: owner(pod).filter(|_| !pod::is_terminating(pod)),
     }
+}
+
+fn is_ready(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_ref());
+    conditions.into_iter().flatten().any(|one| one.type_ == "Ready" && one.status == "True")
 }
 
 /// The taints a pod tolerates.
