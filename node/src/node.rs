@@ -7,6 +7,8 @@ mod foundation;
 mod pumps;
 mod services;
 
+use std::io::IsTerminal;
+
 use anyhow::{Context, Result};
 use skein_cli::UpOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -21,7 +23,11 @@ use self::{foundation::Foundation, services::Services};
 pub(crate) async fn up(options: UpOptions) -> Result<()> {
     let filter: EnvFilter =
         options.log_level.parse().context("--log-level is not a filter of log lines")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     let mut signals = Signals::new()?;
     let foundation = tokio::select! {
         started = Foundation::start(&options) => started?,

@@ -226,7 +226,8 @@ impl Cluster {
     /// # Errors
     /// When kubectl refuses it.
     pub fn apply(&self, host: &str, manifest: &str) -> Result<String> {
-        self.kubectl(host, &["apply", "-f", "-"], Some(manifest))
+        // Without the line kubectl takes a flow mapping for JSON.
+        self.kubectl(host, &["apply", "-f", "-"], Some(&format!("---\n{manifest}")))
     }
 }
 
@@ -238,10 +239,12 @@ fn run(command: &mut Command, stdin: Option<&str>) -> Result<String> {
         .stderr(Stdio::piped())
         .spawn()
         .with_context(|| format!("{command:?} did not start"))?;
-    if let (Some(text), Some(mut input)) = (stdin, child.stdin.take()) {
-        input.write_all(text.as_bytes())?;
-    }
-    let output = child.wait_with_output()?;
+    let input = child.stdin.take();
+    let output = std::thread::scope(|scope| {
+        // A program that ends before it has read everything says why by its exit code.
+        scope.spawn(|| input.zip(stdin).map(|(mut input, text)| input.write_all(text.as_bytes())));
+        child.wait_with_output()
+    })?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);

@@ -20,7 +20,7 @@ pub(crate) const DEFAULT_API_PORT: u16 = 6443;
 const DEFAULT_DATA_DIR: &str = "/var/lib/skein";
 const DEFAULT_DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const DEFAULT_POD_CIDR: &str = "10.42.0.0/16";
-const DEFAULT_LOG_LEVEL: &str = "info";
+const DEFAULT_LOG_LEVEL: &str = "info,openraft=warn";
 const DEFAULT_CLUSTER_NAME: &str = "skein";
 
 /// What runs the containers of a host.
@@ -108,7 +108,7 @@ pub struct UpArgs {
     #[arg(long, env = "SKEIN_CLUSTER_NAME")]
     pub cluster_name: Option<String>,
 
-    /// What to log, e.g. `info` or `info,skein_consensus=debug` [default: info]
+    /// What to log, e.g. `info` or `info,skein_consensus=debug` [default: info,openraft=warn]
     #[arg(long, value_name = "FILTER", env = "SKEIN_LOG")]
     pub log_level: Option<String>,
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use skein_tests::{Cluster, wait_for};
+use skein_tests::Cluster;
 
 /// The demo image, as `scripts/test` loads it onto every host.
 pub(crate) const IMAGE: &str = "hello:1";
@@ -23,9 +23,8 @@ impl<'a> Namespace<'a> {
     /// Makes the namespace, waiting for one of the same name from an earlier run to be gone.
     pub(crate) fn create(cluster: &'a Cluster, name: &str) -> Result<Self> {
         cluster.kubectl("", &["delete", "namespace", name, "--ignore-not-found"], None)?;
-        wait_for("the namespace to be made", POD_DEADLINE, || {
-            cluster.kubectl("", &["create", "namespace", name], None)
-        })?;
+        let manifest = format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}");
+        cluster.apply("", &manifest)?;
         Ok(Self { cluster, name: name.to_owned() })
     }
 }
