@@ -5,6 +5,7 @@
 //! kind, their patch formats, `fieldValidation`), not every query parameter.
 
 mod paths;
+mod protobuf;
 mod schemas;
 #[cfg(test)]
 mod tests;
@@ -42,15 +43,10 @@ static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
     text(&json!({"paths": paths}))
 });
 
-static V2: LazyLock<Bytes> = LazyLock::new(|| {
-    let kinds: Vec<&Kind> = KINDS.iter().collect();
-    text(&json!({
-        "swagger": "2.0",
-        "info": info(),
-        "paths": paths::of(&kinds, Dialect::V2),
-        "definitions": schemas::of(&kinds, Dialect::V2),
-    }))
-});
+static V2: LazyLock<Bytes> = LazyLock::new(|| text(&v2_document()));
+
+static V2_PROTOBUF: LazyLock<Bytes> =
+    LazyLock::new(|| Bytes::from(protobuf::document(&v2_document())));
 
 /// The index at `/openapi/v3`.
 pub fn v3_index() -> Bytes {
@@ -67,10 +63,25 @@ pub fn v2() -> Bytes {
     V2.clone()
 }
 
+/// The one document at `/openapi/v2`, as the protobuf message `openapi.v2.Document`.
+pub fn v2_protobuf() -> Bytes {
+    V2_PROTOBUF.clone()
+}
+
 /// `api/v1` or `apis/apps/v1`.
 fn group_version(kind: &Kind) -> String {
     let prefix = if kind.group.is_empty() { "api" } else { "apis" };
     format!("{prefix}/{}", kind.api_version())
+}
+
+fn v2_document() -> Value {
+    let kinds: Vec<&Kind> = KINDS.iter().collect();
+    json!({
+        "swagger": "2.0",
+        "info": info(),
+        "paths": paths::of(&kinds, Dialect::V2),
+        "definitions": schemas::of(&kinds, Dialect::V2),
+    })
 }
 
 fn v3_document(name: &str) -> Value {
