@@ -12,7 +12,7 @@ use skein_objects::{StatusError, openapi};
 
 use crate::{
     body, limits,
-    media::{self, AGGREGATED_DISCOVERY, JSON},
+    media::{self, AGGREGATED_DISCOVERY, JSON, OPENAPI_PROTOBUF},
     reply::{self, Reply},
     route::Route,
     service::Service,
@@ -43,10 +43,8 @@ pub(crate) async fn respond(
         Route::Resources { group, version } => document(discovery.resources(&group, &version)),
         Route::OpenApiIndex => document(Some(openapi::v3_index())),
         Route::OpenApi { group, version } => document(openapi::v3(&path_name(&group, &version))),
-        Route::OpenApiV2 => {
-            media::shape(headers)?;
-            document(Some(openapi::v2()))
-        }
+        Route::OpenApiV2 => openapi_v2(headers),
+        Route::CustomResourceDefinitions => Ok(no_custom_resources()),
         Route::ClusterStatus => Ok(reply::json_value(StatusCode::OK, &service.cluster.status())),
         Route::Images => load_images(service, headers, body).await,
         Route::Kubeconfig => issue_user(service, headers, body).await,
@@ -65,9 +63,31 @@ fn discovered(headers: &HeaderMap, plain: &Bytes, aggregated: &Bytes) -> Reply {
     }
 }
 
+/// The v2 document in the form the client prefers.
+fn openapi_v2(headers: &HeaderMap) -> Result<Reply, StatusError> {
+    if media::wants_openapi_protobuf(headers)? {
+        Ok(reply::bytes(StatusCode::OK, OPENAPI_PROTOBUF, openapi::v2_protobuf()))
+    } else {
+        document(Some(openapi::v2()))
+    }
+}
+
 fn document(document: Option<Bytes>) -> Result<Reply, StatusError> {
     let document = document.ok_or_else(StatusError::no_resource)?;
     Ok(reply::json_bytes(StatusCode::OK, document))
+}
+
+/// The list of custom resource definitions, of which there are none. Discovery does not know the
+/// kind; `kubectl` lists it when a manifest is of a kind it has not met, and takes a 404 for a
+/// broken server.
+fn no_custom_resources() -> Reply {
+    let list = json!({
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinitionList",
+        "metadata": {"resourceVersion": ""},
+        "items": [],
+    });
+    reply::json_value(StatusCode::OK, &list)
 }
 
 /// `api/v1` or `apis/GROUP/VERSION`.

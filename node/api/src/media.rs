@@ -19,6 +19,12 @@ pub(crate) const JSON: &str = "application/json";
 /// The content type of aggregated discovery.
 pub(crate) const AGGREGATED_DISCOVERY: &str =
     "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+/// The content type of the OpenAPI v2 document in protobuf.
+pub(crate) const OPENAPI_PROTOBUF: &str =
+    "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+/// What clients call [`OPENAPI_PROTOBUF`] when they ask. It cannot be the answer's content type:
+/// `@` has no place in one, and clients fail to parse it.
+const OPENAPI_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
 /// How a patch changes an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +103,22 @@ pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
     accepted(headers).iter().any(Entry::is_aggregated_discovery)
 }
 
+/// Whether the client prefers the OpenAPI v2 document in protobuf over JSON.
+///
+/// # Errors
+/// 406 where it accepts neither.
+pub(crate) fn wants_openapi_protobuf(headers: &HeaderMap) -> Result<bool, StatusError> {
+    let entries = accepted(headers);
+    if entries.is_empty() {
+        return Ok(false);
+    }
+    let first = entries.iter().find_map(|entry| match entry.essence {
+        OPENAPI_PROTOBUF | OPENAPI_PROTOBUF_ASKED => Some(true),
+        _ => entry.is_json().then_some(false),
+    });
+    first.ok_or_else(|| StatusError::not_acceptable(&[JSON, OPENAPI_PROTOBUF]))
+}
+
 fn content_type(headers: &HeaderMap) -> &str {
     let value = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     value.and_then(|value| value.split(';').next()).map(str::trim).unwrap_or_default()
@@ -154,6 +176,26 @@ mod tests {
             let headers = if accept.is_empty() { HeaderMap::new() } else { headers };
             assert_eq!(shape(&headers).ok(), expected, "{accept}");
         }
+    }
+
+    #[test]
+    fn openapi_is_protobuf_for_those_who_ask_first_for_it() {
+        let cases = [
+            (OPENAPI_PROTOBUF_ASKED, Some(true)),
+            (OPENAPI_PROTOBUF, Some(true)),
+            (
+                "application/json, application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+                Some(false),
+            ),
+            ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf, */*", Some(true)),
+            ("*/*", Some(false)),
+            ("text/html", None),
+        ];
+        for (accept, expected) in cases {
+            let wanted = wants_openapi_protobuf(&headers(header::ACCEPT, accept));
+            assert_eq!(wanted.ok(), expected, "{accept}");
+        }
+        assert!(!wants_openapi_protobuf(&HeaderMap::new()).unwrap());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(crate) enum Route {
     OpenApi { group: String, version: String },
     /// `/openapi/v2`.
     OpenApiV2,
+    /// `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`.
+    CustomResourceDefinitions,
     /// `/skein/v1/status`.
     ClusterStatus,
     /// `/skein/v1/images`.
@@ -99,6 +101,9 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["apis"] => Route::Groups,
         ["apis", group] => Route::Group((*group).to_owned()),
         ["apis", group, version] => resources(group, version),
+        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
+            Route::CustomResourceDefinitions
+        }
         ["apis", group, version, rest @ ..] => Route::Objects(target(group, version, rest)?),
         ["openapi", "v2"] => Route::OpenApiV2,
         ["openapi", "v3"] => Route::OpenApiIndex,

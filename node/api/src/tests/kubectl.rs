@@ -178,6 +178,8 @@ async fn kubectl_shows() {
     assert!(explained.contains("FIELD: replicas <integer>"), "{explained}");
     let explained = kubectl.ok("explain pods.spec.containers").await;
     assert!(explained.contains("imagePullPolicy"), "{explained}");
+    let explained = kubectl.ok("explain pod.spec --output=plaintext-openapiv2").await;
+    assert!(explained.contains("nodeSelector\t<map[string]string>"), "{explained}");
     assert!(kubectl.ok("api-resources").await.contains("deployments"));
     assert!(kubectl.ok("api-versions").await.contains("apps/v1"));
     assert!(kubectl.ok("version").await.contains("Server Version: v1.36."));
@@ -187,6 +189,12 @@ async fn kubectl_shows() {
     let refused = kubectl.run("apply -f odd.yaml").await;
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("unknown field \"datum\""), "{message}");
+    let unknown = "apiVersion: v1\nkind: Gadget\nmetadata: {name: x}\n";
+    std::fs::write(kubectl.path().join("unknown.yaml"), unknown).unwrap();
+    let refused = kubectl.run("apply -f unknown.yaml").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("no matches for kind \"Gadget\""), "{message}");
+    assert!(!message.contains("openapi"), "{message}");
 }
 
 async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) {

@@ -50,6 +50,13 @@ async fn every_group_version_has_an_openapi_document() {
         assert!(document["components"]["schemas"].is_object(), "{name}");
     }
     assert_eq!(client.get("/openapi/v2").await.ok()["swagger"], "2.0");
+    let accept = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let protobuf = client.get_as("/openapi/v2", accept).await;
+    assert_eq!(protobuf.code, 200);
+    assert_eq!(
+        protobuf.header(header::CONTENT_TYPE),
+        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+    );
 }
 
 #[tokio::test]
@@ -67,4 +74,14 @@ async fn the_cluster_answers_for_itself() {
     let archive = Bytes::from(vec![7; 5_000_000]);
     let loaded = client.send("POST", "/skein/v1/images", &[], archive).await.ok();
     assert_eq!(loaded, json!([{"node": "h1", "images": ["5000000 bytes"]}]));
+}
+
+#[tokio::test]
+async fn there_are_no_custom_resources() {
+    let api = Api::start().await;
+    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+    let list = api.client().get(path).await.ok();
+    assert_eq!(list["kind"], "CustomResourceDefinitionList");
+    assert_eq!(list["items"], json!([]));
+    assert_eq!(api.client().post(path, &json!({})).await.code, 405);
 }
