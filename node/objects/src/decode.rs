@@ -103,6 +103,7 @@ fn check_noting(
         )));
     };
     settle_type(kind, &mut map)?;
+    fill_nulls(&mut map);
     let object = (kind.check)(&Value::Object(map), &mut noted)
         .map_err(|error| cannot_be_handled(kind, &error))?;
     noted.truncate(limits::STRICT_ERRORS);
@@ -138,6 +139,20 @@ fn settle_type(kind: &Kind, map: &mut Map<String, Value>) -> Result<(), StatusEr
     map.insert("apiVersion".to_owned(), Value::from(expected));
     map.insert("kind".to_owned(), Value::from(kind.kind));
     Ok(())
+}
+
+/// The maps of text at the top of an object.
+const TEXT_MAPS: [&str; 3] = ["data", "binaryData", "stringData"];
+
+/// A null entry of a config map or secret is an empty one: so a Go server reads it, and manifests
+/// rely on it (`key:` with nothing behind it).
+fn fill_nulls(object: &mut Map<String, Value>) {
+    for name in TEXT_MAPS {
+        let Some(Value::Object(entries)) = object.get_mut(name) else { continue };
+        for entry in entries.values_mut().filter(|entry| entry.is_null()) {
+            *entry = Value::from("");
+        }
+    }
 }
 
 /// Sends a value through its Rust type, noting unknown fields; an error says where it is.

@@ -71,6 +71,21 @@ fn a_number_is_a_quantity() {
 }
 
 #[test]
+fn a_null_entry_of_a_config_map_or_secret_is_empty() {
+    for (plural, maps) in
+        [("configmaps", ["data", "binaryData"]), ("secrets", ["data", "stringData"])]
+    {
+        let kind = registry().by_resource("", "v1", plural).unwrap();
+        for map in maps {
+            let text = format!("{{metadata: {{name: one}}, {map}: {{empty: , full: YQ==}}}}");
+            let decoded =
+                decode(kind, text.as_bytes(), MediaType::Yaml, FieldValidation::Strict).unwrap();
+            assert_eq!(decoded.object[map], json!({"empty": "", "full": "YQ=="}), "{plural} {map}");
+        }
+    }
+}
+
+#[test]
 fn a_wrong_type_names_the_field() {
     let error = yaml(MANIFEST, FieldValidation::Ignore).unwrap_err();
     assert_eq!(error.code, 400);
