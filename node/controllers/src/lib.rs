@@ -9,6 +9,7 @@ mod cluster;
 mod context;
 mod defaults;
 mod deployment;
+mod events;
 mod fence;
 mod garbage;
 mod limits;

@@ -52,3 +52,13 @@ pub(crate) const NAMESPACE_RECHECK: Duration = Duration::from_secs(1);
 
 /// Pause of the collector before it lists a kind again whose watch ended.
 pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
+
+/// How long an event is kept after it was last seen, as in Kubernetes.
+pub(crate) const EVENT_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
+
+/// How many events are kept at most, whatever their age: a cluster in trouble makes a few a second,
+/// and at some hundred bytes each they stay below the megabytes.
+pub(crate) const MAX_EVENTS: usize = 10_000;
+
+/// How often expired events are looked for.
+pub(crate) const EVENT_SWEEP: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Cluster, context::LeaderContext, defaults, deployment, fence::Fenced, garbage,
+    cluster::Cluster, context::LeaderContext, defaults, deployment, events, fence::Fenced, garbage,
     namespaces, nodes, replica_set, scheduling,
 };
 
@@ -38,6 +38,7 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
         replica_set::start(&cluster);
         deployment::start(&cluster);
         garbage::start(&cluster);
+        events::start(&cluster);
         cancel.cancelled().await;
     }
     cancel.cancel();
