@@ -8,13 +8,16 @@ use std::{
 };
 
 /// Readable and writable by the owner alone: keys.
-pub(crate) const PRIVATE: u32 = 0o600;
+pub const PRIVATE: u32 = 0o600;
 /// Readable by all: certificates and lists.
-pub(crate) const PUBLIC: u32 = 0o644;
+pub const PUBLIC: u32 = 0o644;
 
 /// Replaces the file at `path` with `bytes`, with permission bits `mode` from its first moment on.
 /// Afterwards the old or the new content is there, also across a crash.
-pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+///
+/// # Errors
+/// What the system says about the file or its directory.
+pub fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     let aside = path.with_extension("new");
     // A leftover of a crash may have other permissions.
@@ -30,7 +33,10 @@ pub(crate) fn write(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 /// The content of the file at `path`, or nothing if there is none.
-pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
+///
+/// # Errors
+/// What the system says about the file, or content that is not UTF-8.
+pub fn read(path: &Path) -> io::Result<Option<String>> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),

@@ -6,7 +6,7 @@
 pub mod codec;
 #[cfg(test)]
 mod contract;
-mod durable;
+pub mod durable;
 mod handlers;
 mod id;
 mod identity;

@@ -228,3 +228,40 @@ fn judge_token(token: &JoinToken, secret: &str, now: SystemTime) -> Result<(), J
 pub(crate) fn not_ready(error: impl std::error::Error) -> JoinRefusal {
     JoinRefusal::NotReady { reason: error.to_string(), retry_after: RETRY_AFTER }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use skein_net::secret_hash;
+    use skein_objects::JoinTokenSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_token_opens_until_it_expires_or_is_revoked() {
+        let now = SystemTime::now();
+        let at = |time: SystemTime| Timestamp::try_from(time).map(Time).ok();
+        let token = |expires: Option<Time>, revoked: Option<bool>| {
+            let secret_hash = secret_hash("secret");
+            JoinToken::new(
+                "abcdef",
+                JoinTokenSpec { secret_hash, expires, revoked, ..JoinTokenSpec::default() },
+            )
+        };
+        let minute = Duration::from_secs(60);
+        let cases = [
+            (token(None, None), "secret", Ok(())),
+            (token(at(now + minute), Some(false)), "secret", Ok(())),
+            (token(at(now - minute), None), "secret", Err(JoinRefusal::Expired)),
+            (token(at(now), None), "secret", Err(JoinRefusal::Expired)),
+            (token(None, Some(true)), "secret", Err(JoinRefusal::Revoked)),
+            (token(None, None), "guess", Err(JoinRefusal::WrongSecret)),
+            // Whoever does not have the secret learns nothing about the token.
+            (token(at(now - minute), Some(true)), "guess", Err(JoinRefusal::WrongSecret)),
+        ];
+        for (token, secret, expected) in cases {
+            assert_eq!(judge_token(&token, secret, now), expected, "{:?}", token.spec);
+        }
+    }
+}

@@ -187,3 +187,66 @@ async fn resolve(seeds: &[String]) -> Result<Vec<SocketAddr>> {
     }
     Ok(addresses)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use skein_cli::UpArgs;
+
+    use super::*;
+
+    fn options(directory: &Path, name: &str, token: Option<JoinToken>) -> UpOptions {
+        let args = UpArgs {
+            name: Some(name.to_owned()),
+            advertise: Some("10.0.0.1".to_owned()),
+            data_dir: Some(directory.to_owned()),
+            ..UpArgs::default()
+        };
+        UpOptions { token, ..args.resolve("host").unwrap() }
+    }
+
+    async fn start(directory: &Path, name: &str, token: Option<JoinToken>) -> Result<Start> {
+        let data = DataDir::open(directory)?;
+        bootstrap(&data, &options(directory, name, token)).await
+    }
+
+    #[tokio::test]
+    async fn a_founded_node_comes_back_to_its_identity_and_its_unfinished_founding() {
+        let directory = tempfile::tempdir().unwrap();
+        let founded = start(directory.path(), "h1", None).await.unwrap();
+        let back = start(directory.path(), "h1", None).await.unwrap();
+        assert_eq!(back.identity.id(), founded.identity.id());
+        assert_eq!(back.cluster_id, founded.cluster_id);
+        assert!(back.founding.is_some(), "the store does not have the authority yet");
+        Founding::forget(&DataDir::open(directory.path()).unwrap()).unwrap();
+        assert!(start(directory.path(), "h1", None).await.unwrap().founding.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_directory_of_another_node_or_cluster_is_refused_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let founded = start(directory.path(), "h1", None).await.unwrap();
+        let own = JoinToken::generate(founded.identity.ca_fingerprint());
+        assert!(start(directory.path(), "h1", Some(own)).await.is_ok(), "a token left in a script");
+
+        let renamed = start(directory.path(), "h2", None).await.err().unwrap().to_string();
+        assert!(renamed.contains("--name h1"), "{renamed}");
+        let other = JoinToken::generate([7; 32]);
+        let moved = start(directory.path(), "h1", Some(other)).await.err().unwrap().to_string();
+        assert!(moved.contains("another") && moved.contains("empty directory"), "{moved}");
+        std::fs::remove_file(directory.path().join("node.key")).unwrap();
+        let rekeyed = start(directory.path(), "h1", None).await.err().unwrap().to_string();
+        assert!(rekeyed.contains("restore the key"), "{rekeyed}");
+    }
+
+    #[tokio::test]
+    async fn a_seed_without_a_token_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::open(directory.path()).unwrap();
+        let mut options = options(directory.path(), "h1", None);
+        options.seeds = vec!["127.0.0.1:1".to_owned()];
+        let refused = bootstrap(&data, &options).await.err().unwrap().to_string();
+        assert!(refused.contains("--token"), "{refused}");
+    }
+}

@@ -2,13 +2,13 @@
 
 use std::{
     fs::{File, OpenOptions, TryLockError},
-    io::{self, Write},
+    io,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use skein_net::NodeId;
+use skein_net::{NodeId, durable};
 
 /// The layout this binary writes. A directory of a higher one is refused.
 const FORMAT: u32 = 1;
@@ -109,18 +109,9 @@ impl DataDir {
 
     /// Replaces a file (mode 0600) as a whole, durably.
     pub(crate) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DataDirError> {
-        let io = |source| DataDirError::Io { path: self.join(name), source };
-        let temporary = self.join(&format!(".{name}.new"));
-        let mut file = OpenOptions::new()
-            .create(true)
-            .truncate(true)
-            .write(true)
-            .mode(0o600)
-            .open(&temporary)
-            .map_err(io)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
-        std::fs::rename(&temporary, self.join(name)).map_err(io)?;
-        File::open(&self.path).and_then(|directory| directory.sync_all()).map_err(io)
+        let path = self.join(name);
+        durable::write(&path, bytes, durable::PRIVATE)
+            .map_err(|source| DataDirError::Io { path, source })
     }
 
     /// Replaces a JSON file as [`write`](Self::write) does.
@@ -140,11 +131,11 @@ impl DataDir {
         name: &str,
     ) -> Result<Option<T>, DataDirError> {
         let path = self.join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes)
+        match durable::read(&path) {
+            Ok(None) => Ok(None),
+            Ok(Some(text)) => serde_json::from_str(&text)
                 .map(Some)
                 .map_err(|source| DataDirError::Damaged { path, source }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(source) => Err(DataDirError::Io { path, source }),
         }
     }
