@@ -7,7 +7,7 @@ use skein_objects::{MediaType, StatusError};
 
 use crate::{
     body, media,
-    media::PatchType,
+    media::{BodyType, PatchType},
     query::Query,
     route::{Target, Verb},
 };
@@ -33,9 +33,19 @@ impl Call {
     }
 
     /// The body and its form, once; a form that is not understood is refused before it is read.
+    /// Protobuf becomes JSON here, and nothing behind knows of it.
     pub(crate) async fn read_object(&mut self) -> Result<(Bytes, MediaType), StatusError> {
-        let media = media::body_type(&self.headers)?;
-        Ok((self.read().await?, media))
+        let body_type = media::body_type(&self.headers)?;
+        let bytes = self.read().await?;
+        match body_type {
+            BodyType::Text(media) => Ok((bytes, media)),
+            BodyType::Protobuf if bytes.is_empty() => Ok((bytes, MediaType::Json)),
+            BodyType::Protobuf => {
+                let object = skein_protobuf::decode(&bytes)
+                    .map_err(|error| StatusError::bad_request(error.to_string()))?;
+                Ok((object.to_string().into(), MediaType::Json))
+            }
+        }
     }
 
     /// The body as a patch, once.

@@ -26,6 +26,18 @@ pub(crate) const OPENAPI_PROTOBUF: &str =
 /// `@` has no place in one, and clients fail to parse it.
 const OPENAPI_PROTOBUF_ASKED: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 
+/// The content type of objects that typed Go clients send; answers never have it.
+const PROTOBUF: &str = "application/vnd.kubernetes.protobuf";
+
+/// How a body that is an object or options is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyType {
+    /// As text.
+    Text(MediaType),
+    /// As Kubernetes' protobuf.
+    Protobuf,
+}
+
 /// How a patch changes an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PatchType {
@@ -125,11 +137,14 @@ fn content_type(headers: &HeaderMap) -> &str {
 }
 
 /// The form of a body that is an object or options.
-pub(crate) fn body_type(headers: &HeaderMap) -> Result<MediaType, StatusError> {
+pub(crate) fn body_type(headers: &HeaderMap) -> Result<BodyType, StatusError> {
     match content_type(headers) {
-        "" | JSON => Ok(MediaType::Json),
-        "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(MediaType::Yaml),
-        _ => Err(StatusError::unsupported_media_type(&[JSON, "application/yaml"])),
+        "" | JSON => Ok(BodyType::Text(MediaType::Json)),
+        "application/yaml" | "application/x-yaml" | "text/yaml" => {
+            Ok(BodyType::Text(MediaType::Yaml))
+        }
+        PROTOBUF => Ok(BodyType::Protobuf),
+        _ => Err(StatusError::unsupported_media_type(&[JSON, "application/yaml", PROTOBUF])),
     }
 }
 
@@ -199,11 +214,13 @@ mod tests {
     }
 
     #[test]
-    fn bodies_are_json_or_yaml() {
+    fn bodies_are_json_yaml_or_protobuf() {
         let of = |value| body_type(&headers(header::CONTENT_TYPE, value));
-        assert_eq!(of("application/json; charset=utf-8").unwrap(), MediaType::Json);
-        assert_eq!(of("application/yaml").unwrap(), MediaType::Yaml);
-        assert_eq!(of("application/vnd.kubernetes.protobuf").unwrap_err().code, 415);
+        let json = of("application/json; charset=utf-8").unwrap();
+        assert_eq!(json, BodyType::Text(MediaType::Json));
+        assert_eq!(of("application/yaml").unwrap(), BodyType::Text(MediaType::Yaml));
+        assert_eq!(of("application/vnd.kubernetes.protobuf").unwrap(), BodyType::Protobuf);
+        assert_eq!(of("application/cbor").unwrap_err().code, 415);
     }
 
     #[test]

@@ -132,7 +132,9 @@ async fn broken_and_foreign_bodies_are_refused_with_the_reason() {
     let broken = send("application/yaml", "metadata: {name: [").await;
     assert_status(&broken, 400, "BadRequest", "parsing YAML", "broken YAML");
     let protobuf = send("application/vnd.kubernetes.protobuf", "k8s").await;
-    assert_status(&protobuf, 415, "UnsupportedMediaType", "application/json", "protobuf");
+    assert_status(&protobuf, 400, "BadRequest", "protobuf", "broken protobuf");
+    let cbor = send("application/cbor", "{}").await;
+    assert_status(&cbor, 415, "UnsupportedMediaType", "application/json", "cbor");
     let apply = [(header::CONTENT_TYPE, "application/apply-patch+yaml")];
     let applied = client.send("PATCH", &format!("{path}/a"), &apply, Bytes::new()).await;
     assert_status(&applied, 415, "UnsupportedMediaType", "strategic-merge-patch", "apply");

@@ -152,6 +152,40 @@ async fn kubectl_applies_and_changes() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("NotFound"));
 }
 
+/// These commands send protobuf.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_creates_without_a_manifest() {
+    let (api, kubectl) = started().await;
+    kubectl.ok("create namespace demo").await;
+    kubectl.ok("create serviceaccount robot -n demo").await;
+    kubectl.ok("create configmap flags -n demo --from-literal=mode=fast").await;
+    kubectl.ok("create secret generic key -n demo --from-literal=password=hunter2").await;
+    kubectl.ok("create deployment shop -n demo --image=hello:1 --replicas=3 --port=80").await;
+    kubectl.ok("scale deployment shop -n demo --replicas=0").await;
+    let seen = [
+        ("configmap flags", "{.data.mode}", "fast"),
+        ("secret key", "{.data.password}", "aHVudGVyMg=="),
+        (
+            "deployment shop",
+            "{.spec.replicas},{.spec.template.spec.containers[0].ports[0].containerPort}",
+            "0,80",
+        ),
+    ];
+    for (object, path, expected) in seen {
+        let found = kubectl.ok(&format!("get {object} -n demo -o jsonpath={path}")).await;
+        assert_eq!(found, expected, "{object}");
+    }
+
+    // Without the eviction API a drain deletes, with its options as protobuf.
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "h1"}});
+    api.client().post("/api/v1/nodes", &node).await.ok();
+    let binding = json!({"target": {"kind": "Node", "name": "h1"}});
+    api.client().post("/api/v1/namespaces/default/pods/alone/binding", &binding).await.ok();
+    kubectl.ok("cordon h1").await;
+    let _draining = kubectl.start("drain h1 --force --disable-eviction --grace-period=5");
+    kubectl.ok("wait --for=jsonpath={.metadata.deletionGracePeriodSeconds}=5 pod/alone").await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_shows() {
     let (_api, kubectl) = started().await;
