@@ -90,7 +90,7 @@ async fn come_back(
         identity,
         cluster_id: record.cluster_id,
         advertise,
-        seeds: resolve(&options.seeds).await?,
+        seeds: resolve(&options.seeds).await.0,
         peers: Vec::new(),
         founding: Founding::read(data)?,
     })
@@ -103,7 +103,8 @@ async fn join(
     key: NodeKey,
     token: &JoinToken,
 ) -> Result<Start> {
-    let seeds = resolve(&options.seeds).await?;
+    let (seeds, unresolved) = resolve(&options.seeds).await;
+    ensure!(!seeds.is_empty(), "no seed can be resolved: {}", unresolved.join("; "));
     let parts = JoinParts {
         node_name: options.name.clone(),
         advertise,
@@ -176,16 +177,20 @@ fn advertised(options: &UpOptions) -> Result<SocketAddr> {
         .context("this host has no default route: say with --advertise where others reach it")
 }
 
-/// The addresses behind the seeds' names.
-async fn resolve(seeds: &[String]) -> Result<Vec<SocketAddr>> {
-    let mut addresses = Vec::new();
+/// The addresses behind the seeds' names, and what was wrong with those that have none: one good
+/// seed is enough, and a node that comes back knows its peers anyway.
+async fn resolve(seeds: &[String]) -> (Vec<SocketAddr>, Vec<String>) {
+    let (mut addresses, mut unresolved) = (Vec::new(), Vec::new());
     for seed in seeds {
-        let found = tokio::net::lookup_host(seed.as_str())
-            .await
-            .with_context(|| format!("the seed {seed:?} cannot be resolved"))?;
-        addresses.extend(found);
+        match tokio::net::lookup_host(seed.as_str()).await {
+            Ok(found) => addresses.extend(found),
+            Err(error) => {
+                tracing::warn!(seed, %error, "a seed cannot be resolved");
+                unresolved.push(format!("{seed}: {error}"));
+            }
+        }
     }
-    Ok(addresses)
+    (addresses, unresolved)
 }
 
 #[cfg(test)]
@@ -238,6 +243,23 @@ mod tests {
         std::fs::remove_file(directory.path().join("node.key")).unwrap();
         let rekeyed = start(directory.path(), "h1", None).await.err().unwrap().to_string();
         assert!(rekeyed.contains("restore the key"), "{rekeyed}");
+    }
+
+    #[tokio::test]
+    async fn a_seed_that_does_not_resolve_stops_a_joiner_but_not_a_node_that_comes_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let founded = start(directory.path(), "h1", None).await.unwrap();
+        let token = JoinToken::generate(founded.identity.ca_fingerprint());
+        let lost = |directory: &Path, token| UpOptions {
+            seeds: vec!["nowhere.invalid:7600".to_owned()],
+            ..options(directory, "h1", token)
+        };
+        let data = DataDir::open(directory.path()).unwrap();
+        assert!(bootstrap(&data, &lost(directory.path(), None)).await.is_ok());
+        let empty = tempfile::tempdir().unwrap();
+        let data = DataDir::open(empty.path()).unwrap();
+        let refused = bootstrap(&data, &lost(empty.path(), Some(token))).await.err().unwrap();
+        assert!(refused.to_string().contains("nowhere.invalid"), "{refused}");
     }
 
     #[tokio::test]

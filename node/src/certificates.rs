@@ -41,6 +41,8 @@ pub(crate) struct Certificates {
     pub(crate) cluster_id: String,
     pub(crate) advertise: SocketAddr,
     pub(crate) api: SocketAddr,
+    /// Where peers may be.
+    pub(crate) contacts: Vec<SocketAddr>,
 }
 
 impl Certificates {
@@ -48,16 +50,21 @@ impl Certificates {
     pub(crate) async fn run(self, cancel: CancellationToken) {
         let mut check = tokio::time::interval(CHECK_INTERVAL);
         let mut admin_due = SystemTime::now();
+        // The address may be another than at the last start, and the certificate names it.
+        let mut fresh = false;
         loop {
             tokio::select! {
                 () = cancel.cancelled() => return,
                 _ = check.tick() => {}
             }
             let now = SystemTime::now();
-            if self.identity.needs_renewal(now)
-                && let Err(error) = self.renew().await
-            {
-                tracing::warn!("this node's certificate was not renewed: {error:#}");
+            if !fresh || self.identity.needs_renewal(now) {
+                match self.revive_or_renew(now).await {
+                    Ok(()) => fresh = true,
+                    Err(error) => {
+                        tracing::warn!("this node's certificate was not renewed: {error:#}");
+                    }
+                }
             }
             if now >= admin_due {
                 match self.write_admin_kubeconfig().await {
@@ -68,8 +75,12 @@ impl Certificates {
         }
     }
 
+    async fn revive_or_renew(&self, now: SystemTime) -> Result<()> {
+        if self.identity.expires_at() <= now { self.revive().await } else { self.renew().await }
+    }
+
     /// A fresh certificate from the authority in the store.
-    pub(crate) async fn renew(&self) -> Result<()> {
+    async fn renew(&self) -> Result<()> {
         let subject = subject(&self.node_name, self.advertise.ip());
         self.authority.renew(&self.identity, &subject).await?;
         self.identity.save(&self.data.join(""))?;
@@ -79,7 +90,7 @@ impl Certificates {
 
     /// A fresh certificate where this node's own has expired: from its own replica, else from a
     /// peer, which knows its key.
-    pub(crate) async fn revive(&self, peers: &[SocketAddr]) -> Result<()> {
+    pub(crate) async fn revive(&self) -> Result<()> {
         if self.identity.expires_at() > SystemTime::now() {
             return Ok(());
         }
@@ -93,7 +104,7 @@ impl Certificates {
             version: VERSION.to_owned(),
             cluster_id: Some(self.cluster_id.clone()),
         };
-        let renewed = skein_net::renew(peers, &self.identity, parts)
+        let renewed = skein_net::renew(&self.contacts, &self.identity, parts)
             .await
             .context("this node's certificate has expired and no peer gave a new one")?;
         self.identity.replace_certificate(&renewed.cert_pem)?;
@@ -102,7 +113,7 @@ impl Certificates {
     }
 
     /// The administrator's kubeconfig for this node's API.
-    pub(crate) async fn write_admin_kubeconfig(&self) -> Result<()> {
+    async fn write_admin_kubeconfig(&self) -> Result<()> {
         let now = SystemTime::now();
         let groups = [ADMIN_GROUP.to_owned()];
         let ca = self.authority.ca().await?;

@@ -1,9 +1,9 @@
 //! The directory of everything a node keeps, owned by one process at a time.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{File, OpenOptions, Permissions, TryLockError},
     io,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -12,6 +12,9 @@ use skein_net::{NodeId, durable};
 
 /// The layout this binary writes. A directory of a higher one is refused.
 const FORMAT: u32 = 1;
+
+/// The directory's permission bits: nobody but the owner.
+const PRIVATE_MODE: u32 = 0o700;
 
 const RECORD_FILE: &str = "node.json";
 
@@ -68,7 +71,9 @@ impl DataDir {
     /// Opens `path`, making it (mode 0700) where it is not there.
     pub(crate) fn open(path: &Path) -> Result<Self, DataDirError> {
         let io = |source| DataDirError::Io { path: path.to_owned(), source };
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
+        std::fs::DirBuilder::new().recursive(true).mode(PRIVATE_MODE).create(path).map_err(io)?;
+        // One that was there may be open to all; keys and Secrets are not theirs to read.
+        std::fs::set_permissions(path, Permissions::from_mode(PRIVATE_MODE)).map_err(io)?;
         let lock = OpenOptions::new()
             .create(true)
             .truncate(false)
@@ -166,6 +171,15 @@ mod tests {
         assert_eq!(data.record().unwrap(), None);
         data.write_record(&record()).unwrap();
         assert_eq!(data.record().unwrap(), Some(record()));
+    }
+
+    #[test]
+    fn a_directory_that_was_open_to_all_is_closed() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(directory.path(), Permissions::from_mode(0o755)).unwrap();
+        let _data = DataDir::open(directory.path()).unwrap();
+        let mode = std::fs::metadata(directory.path()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, PRIVATE_MODE);
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod services;
 
 use std::io::IsTerminal;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use skein_cli::UpOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -43,10 +43,23 @@ pub(crate) async fn up(options: UpOptions) -> Result<()> {
     match started {
         Ok(services) => {
             tracing::info!(name = options.name, api = %services.api_address(), "the node is up");
-            signals.any().await;
-            tracing::info!("the node stops; its containers run on");
-            services.stop().await;
+            let replaced = tokio::select! {
+                () = signals.any() => false,
+                () = foundation.replaced() => true,
+            };
+            if replaced {
+                services.stop_and_end_pods().await;
+            } else {
+                tracing::info!("the node stops; its containers run on");
+                services.stop().await;
+            }
             foundation.stop().await;
+            ensure!(
+                !replaced,
+                "another host joined as {:?} while this one was away and has its pods now; to \
+                 join again, use an empty --data-dir, another --name and a token",
+                options.name
+            );
             Ok(())
         }
         Err(error) => {

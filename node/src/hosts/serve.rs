@@ -8,7 +8,7 @@ use skein_agent::Agent;
 use skein_api::{ByteStream, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Handler, NodeId};
 use skein_objects::StatusError;
-use tokio::io::{AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_util::io::ReaderStream;
 
 use super::{LocalAgent, Refusal};
@@ -45,7 +45,8 @@ impl Handler for HostServer {
 }
 
 impl HostServer {
-    async fn logs(&self, header: &[u8], mut stream: BoxedStream) -> std::io::Result<()> {
+    async fn logs(&self, header: &[u8], stream: BoxedStream) -> std::io::Result<()> {
+        let (mut asker, mut stream) = tokio::io::split(stream);
         let opened = match serde_json::from_slice::<LogRequest>(header) {
             Ok(request) => local_logs(&self.agent, request).await,
             Err(error) => Err(StatusError::bad_request(format!("log request: {error}"))),
@@ -57,7 +58,15 @@ impl HostServer {
             }
             Ok(mut lines) => {
                 stream.write_all(b"\n").await?;
-                while let Some(bytes) = lines.try_next().await? {
+                // The asker sends nothing: its side ends when it has gone away, which a container
+                // that writes nothing would never tell.
+                let mut gone = std::pin::pin!(asker.read_u8());
+                loop {
+                    let line = tokio::select! {
+                        line = lines.try_next() => line?,
+                        _ = &mut gone => return Ok(()),
+                    };
+                    let Some(bytes) = line else { break };
                     stream.write_all(&bytes).await?;
                 }
             }

@@ -31,8 +31,9 @@ use crate::{
 /// How long the first node of a cluster may take to elect itself.
 const FOUNDING_DEADLINE: Duration = Duration::from_secs(30);
 
-/// Between two tries at what needs a leader.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Between two looks at this node's own registration. While another node has its name both would
+/// run the same pods.
+const REGISTRATION_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The node label whose value is the failure zone.
 const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
@@ -49,6 +50,7 @@ pub(super) struct Foundation {
     pub(super) store: SharedStore,
     pub(super) storage: Storage,
     pub(super) authority: Authority,
+    replaced: CancellationToken,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -74,6 +76,8 @@ impl Foundation {
         let store = NodeStore::new(&replica, peers_known);
         let authority = Authority::new(store.clone());
         let registrations = Registrations::new(store.clone());
+        let known = PeerStore::new(&data.join("peers.jsonl"));
+        let contacts = contacts(&seeds, &peers, &known);
         let certificates = Certificates {
             data: data.clone(),
             identity: identity.clone(),
@@ -82,10 +86,9 @@ impl Foundation {
             cluster_id: cluster_id.clone(),
             advertise,
             api: options.api,
+            contacts: contacts.clone(),
         };
-        let known = PeerStore::new(&data.join("peers.jsonl"));
-        let contacts = contacts(&seeds, &peers, &known);
-        certificates.revive(&contacts).await?;
+        certificates.revive().await?;
         if let Some(founding) = founding {
             found(&replica, &authority, &founding, &data).await?;
         }
@@ -121,7 +124,9 @@ impl Foundation {
         }));
         let registration =
             Registration { id: identity.id(), name: options.name.clone(), address: advertise };
-        tasks.spawn(register(registrations, registration, cancel.clone()));
+        let replaced = CancellationToken::new();
+        let registered = keep_registered(registrations, registration, replaced.clone());
+        tasks.spawn(cancel.clone().run_until_cancelled_owned(registered));
         tasks.spawn(certificates.run(cancel.clone()));
         tasks.close();
         Ok(Self {
@@ -135,6 +140,7 @@ impl Foundation {
             store,
             storage,
             authority,
+            replaced,
             tasks,
             cancel,
         })
@@ -144,6 +150,11 @@ impl Foundation {
     pub(super) async fn publish_api(&self, api: SocketAddr) -> Result<()> {
         let address = SocketAddr::new(self.advertise.ip(), api.port());
         Ok(self.membership.set(API_ADDRESS_KEY, &address.to_string()).await?)
+    }
+
+    /// Returns once another node has this one's name: this one is no longer part of the cluster.
+    pub(super) async fn replaced(&self) {
+        self.replaced.cancelled().await;
     }
 
     /// Hands leadership over, stops, and closes the files.
@@ -173,22 +184,25 @@ async fn found(
     Ok(())
 }
 
-/// Sees to it that the registration says where this node is now.
-async fn register(registrations: Registrations, own: Registration, cancel: CancellationToken) {
-    let mut retry = tokio::time::interval(RETRY_INTERVAL);
+/// Sees to it that the registration says where this node is now; ends, and tells, when the name
+/// has become another node's while this one was away.
+async fn keep_registered(
+    registrations: Registrations,
+    own: Registration,
+    replaced: CancellationToken,
+) {
+    let mut checks = tokio::time::interval(REGISTRATION_INTERVAL);
     loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            _ = retry.tick() => {}
-        }
-        // Whoever else has the name has it rightly: this node was replaced while it was away.
+        checks.tick().await;
+        // Whoever else has the name has it rightly, so nobody counts as dead here.
         match registrations.claim(&own.name, own.id, own.address, |_| true).await {
-            Ok(()) => return,
+            Ok(()) => {}
             Err(error @ RegistrationError::NameTaken { .. }) => {
                 tracing::error!(%error, "this node has been replaced by another of its name");
+                replaced.cancel();
                 return;
             }
-            Err(error) => tracing::debug!(%error, "this node is not registered yet"),
+            Err(error) => tracing::debug!(%error, "the registration could not be checked"),
         }
     }
 }

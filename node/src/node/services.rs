@@ -32,6 +32,7 @@ const POD_MTU: u32 = 1500;
 pub(super) struct Services {
     server: Server,
     agent: LocalAgent,
+    runtime: Arc<dyn ContainerRuntime>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -50,12 +51,16 @@ impl Services {
         }
         let server = serve_api(foundation, options, &agent, cancel.clone()).await?;
         foundation.publish_api(server.local_addr()).await?;
-        let started = start_agent(foundation, options, &tasks, cancel.clone())?;
+        let runtime: Arc<dyn ContainerRuntime> = match options.runtime {
+            Runtime::Docker => Arc::new(DockerRuntime::connect(&options.docker_socket)),
+            Runtime::Simulated => Arc::new(SimulatedRuntime::new(jiff::Timestamp::now())),
+        };
+        let started = start_agent(foundation, options, runtime.clone(), &tasks, cancel.clone())?;
         // The cell is empty: this is the one place that fills it.
         drop(agent.set(started));
         lead(foundation, options, &tasks, cancel.clone())?;
         tasks.close();
-        Ok(Self { server, agent, tasks, cancel })
+        Ok(Self { server, agent, runtime, tasks, cancel })
     }
 
     /// Where the API answers.
@@ -71,6 +76,23 @@ impl Services {
             agent.stopped().await;
         }
         self.tasks.wait().await;
+    }
+
+    /// Ends everything and every pod of this host: another host runs them now.
+    pub(super) async fn stop_and_end_pods(self) {
+        let runtime = self.runtime.clone();
+        self.stop().await;
+        match runtime.list_sandboxes().await {
+            Err(error) => tracing::error!(%error, "the pods of this host were not ended"),
+            Ok(sandboxes) => {
+                for sandbox in sandboxes {
+                    if let Err(error) = runtime.remove_sandbox(&sandbox.id).await {
+                        let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
+                        tracing::error!(pod, %error, "a pod of this host was not ended");
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -105,11 +127,11 @@ async fn serve_api(
 fn start_agent(
     foundation: &Foundation,
     options: &UpOptions,
+    runtime: Arc<dyn ContainerRuntime>,
     tasks: &TaskTracker,
     cancel: CancellationToken,
 ) -> Result<Agent> {
-    let (runtime, network): (Arc<dyn ContainerRuntime>, Arc<dyn PodNetwork>) = match options.runtime
-    {
+    let network: Arc<dyn PodNetwork> = match options.runtime {
         Runtime::Docker => {
             let network = HostNetwork::open(NetworkConfig {
                 bridge: BRIDGE.to_owned(),
@@ -117,15 +139,9 @@ fn start_agent(
                 mtu: POD_MTU,
             })
             .context("the pod network of this host cannot be set up")?;
-            (
-                Arc::new(DockerRuntime::connect(&options.docker_socket)),
-                Arc::new(HostPodNetwork(network)),
-            )
+            Arc::new(HostPodNetwork(network))
         }
-        Runtime::Simulated => (
-            Arc::new(SimulatedRuntime::new(jiff::Timestamp::now())),
-            Arc::new(SimulatedNetwork::default()),
-        ),
+        Runtime::Simulated => Arc::new(SimulatedNetwork::default()),
     };
     let storage = foundation.storage.clone();
     let recorder =
