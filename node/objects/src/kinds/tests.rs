@@ -311,6 +311,35 @@ fn broken_deployments_are_refused_with_the_field_at_fault() {
 }
 
 #[test]
+fn a_count_beyond_32_bits_is_refused_with_its_field_however_it_is_written() {
+    const COUNTS: [&str; 2] = ["replicas", "minReadySeconds"];
+    for resource in ["deployments.apps", "replicasets.apps"] {
+        let stored = create(resource, deployment()).unwrap();
+        for (name, value) in COUNTS.into_iter().zip([json!(3_000_000_000_i64), json!(u64::MAX)]) {
+            let mut object = stored.clone();
+            object["spec"][name] = value;
+            let decoded = update(resource, object.clone(), &stored).unwrap_err();
+            assert_eq!(decoded.code, 400);
+            assert!(decoded.message.contains(&format!("spec.{name}: ")), "{decoded}");
+            let kind = kind(resource);
+            let error = prepare_update(kind, object, &stored, Part::Main, stamp().now).unwrap_err();
+            assert_eq!(error.code, 422);
+            assert!(error.message.contains(&format!("spec.{name}: Invalid value")), "{error}");
+        }
+        for (replicas, refused) in [(i64::from(i32::MAX), false), (1 << 31, true)] {
+            let scale = json!({"metadata": {"name": "d"}, "spec": {"replicas": replicas}});
+            let scaled = prepare_update(kind(resource), scale, &stored, Part::Scale, stamp().now);
+            let refusal = scaled.err().map(|error| (error.code, error.message));
+            assert_eq!(refusal.is_some(), refused, "{refusal:?}");
+            if let Some((code, message)) = refusal {
+                assert_eq!(code, 422);
+                assert!(message.contains("spec.replicas: Invalid value: 2147483648"), "{message}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_selector_never_changes() {
     let old = create("deployments.apps", deployment()).unwrap();
     let mut new = old.clone();

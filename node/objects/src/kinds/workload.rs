@@ -17,6 +17,9 @@ const HISTORY: i64 = 10;
 /// Seconds without progress after which a rollout counts as failed.
 const PROGRESS_SECONDS: i64 = 600;
 
+/// The largest count there is: all of them are int32.
+const MOST: i64 = i32::MAX as i64;
+
 pub(crate) struct ReplicaSetStrategy;
 
 impl Strategy for ReplicaSetStrategy {
@@ -61,9 +64,9 @@ impl Strategy for DeploymentStrategy {
         let spec = object.get("spec");
         validate_rollout(&spec.get("strategy"), errors);
         let limit = spec.get("revisionHistoryLimit");
-        not_negative(&limit, errors);
+        valid_count(&limit, errors);
         let (progress, ready) = (spec.get("progressDeadlineSeconds"), spec.get("minReadySeconds"));
-        not_negative(&progress, errors);
+        valid_count(&progress, errors);
         if progress.integer().is_some_and(|most| most <= ready.integer().unwrap_or(0)) {
             errors.invalid(&progress, "must be greater than minReadySeconds");
         }
@@ -83,16 +86,23 @@ fn default_replicas(object: &mut Value) {
     }
 }
 
-fn not_negative(at: &Field<'_>, errors: &mut Errors) {
-    if at.integer().is_some_and(|number| number < 0) {
-        errors.invalid(at, "must be greater than or equal to 0");
+/// Demands a count: not negative, and no more than the 32 bits it has in the Kubernetes types. A
+/// decode sees to the latter too, but not every write is one: a scale sets a single number.
+fn valid_count(at: &Field<'_>, errors: &mut Errors) {
+    if !at.value.is_number() {
+        return;
+    }
+    match at.integer() {
+        Some(0..=MOST) => {}
+        Some(..0) => errors.invalid(at, "must be greater than or equal to 0"),
+        _ => errors.invalid(at, format!("must be an integer less than or equal to {MOST}")),
     }
 }
 
 fn validate_workload(object: &Field<'_>, kind: &str, errors: &mut Errors) {
     let spec = object.get("spec");
-    not_negative(&spec.get("replicas"), errors);
-    not_negative(&spec.get("minReadySeconds"), errors);
+    valid_count(&spec.get("replicas"), errors);
+    valid_count(&spec.get("minReadySeconds"), errors);
     let template = spec.get("template");
     let metadata = template.get("metadata");
     let labels = metadata.get("labels");
@@ -175,6 +185,6 @@ fn count(at: &Field<'_>, errors: &mut Errors) -> Option<i64> {
         }
         other => other.as_i64(),
     };
-    not_negative(at, errors);
+    valid_count(at, errors);
     parsed
 }
