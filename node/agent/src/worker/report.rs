@@ -4,6 +4,7 @@ use futures::{FutureExt, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use skein_objects::{Reason, StatusError};
+use skein_storage::Client;
 
 use super::{
     Worker,
@@ -50,9 +51,11 @@ impl Report {
         matches!(self.built.phase.as_deref(), Some("Succeeded" | "Failed"))
     }
 
-    /// The store has this pod; older news than what was written are ignored.
+    /// The store has this pod; older news than what was written are ignored, and so is another
+    /// pod of that name.
     pub(super) fn take_stored(&mut self, pod: &Pod) {
-        if revision(pod) >= revision(&self.stored) {
+        let same = pod.metadata.uid == self.stored.metadata.uid;
+        if same && revision(pod) >= revision(&self.stored) {
             self.stored = pod.clone();
         }
     }
@@ -133,33 +136,96 @@ impl Worker {
         &self,
         built: PodStatus,
     ) -> BoxFuture<'static, Result<Pod, StatusError>> {
-        let pods = self.host.storage.typed::<Pod>();
-        let mut pod = self.report.stored.clone();
-        async move {
-            let stored = pod.status.take().unwrap_or_default();
-            let merged = status::merge(&stored, built.clone());
-            if merged == stored {
-                pod.status = Some(stored);
-                return Ok(pod);
-            }
-            pod.status = Some(merged);
-            // Usually nobody else has changed the pod: one write without a read.
-            match pods.update_status(&pod).await {
-                Err(error) if error.reason == Reason::Conflict => {}
-                result => return result,
-            }
-            let meta = &pod.metadata;
-            let (namespace, name) =
-                (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
-            let uid = meta.uid.clone();
-            pods.modify_status(&namespace, &name, |current| {
-                if current.metadata.uid == uid {
-                    let stored = current.status.take().unwrap_or_default();
-                    current.status = Some(status::merge(&stored, built.clone()));
-                }
-            })
-            .await
+        write(self.host.storage.typed::<Pod>(), self.report.stored.clone(), built).boxed()
+    }
+}
+
+/// Writes a status over that of `pod`; another pod of its name is left alone.
+async fn write(pods: Client<Pod>, mut pod: Pod, built: PodStatus) -> Result<Pod, StatusError> {
+    let stored = pod.status.take().unwrap_or_default();
+    let merged = status::merge(&stored, built.clone());
+    if merged == stored {
+        pod.status = Some(stored);
+        return Ok(pod);
+    }
+    pod.status = Some(merged);
+    // Usually nobody else has changed the pod: one write without a read.
+    match pods.update_status(&pod).await {
+        Err(error) if error.reason == Reason::Conflict => {}
+        result => return result,
+    }
+    let meta = &pod.metadata;
+    let (namespace, name) =
+        (meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+    let change = |current: &mut Pod| {
+        if current.metadata.uid == meta.uid {
+            let stored = current.status.take().unwrap_or_default();
+            current.status = Some(status::merge(&stored, built.clone()));
         }
-        .boxed()
+    };
+    let written = pods.modify_status(&namespace, &name, change).await?;
+    if written.metadata.uid == meta.uid {
+        Ok(written)
+    } else {
+        let message = format!("pods {name:?} not found: another pod has that name now");
+        Err(StatusError::new(Reason::NotFound, message))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Namespace;
+    use skein_consensus::MemoryStore;
+    use skein_storage::{DeleteOptions, Storage};
+
+    use super::*;
+
+    fn pod(uid: &str, revision: u64, phase: &str) -> Pod {
+        let mut pod = Pod::default();
+        pod.metadata.uid = Some(uid.to_owned());
+        pod.metadata.resource_version = Some(revision.to_string());
+        pod.status = Some(PodStatus { phase: Some(phase.to_owned()), ..PodStatus::default() });
+        pod
+    }
+
+    #[test]
+    fn only_newer_news_of_the_same_pod_are_taken() {
+        let cases = [
+            (pod("u", 6, "Running"), "Running"),
+            (pod("u", 5, "Running"), "Running"),
+            (pod("u", 4, "Running"), "Pending"),
+            (pod("other", 6, "Running"), "Pending"),
+        ];
+        for (news, expected) in cases {
+            let mut report = Report::new(&pod("u", 5, "Pending"), Timestamp::UNIX_EPOCH);
+            report.take_stored(&news);
+            let phase = report.stored.status.and_then(|status| status.phase);
+            assert_eq!(phase.as_deref(), Some(expected), "{news:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_is_not_written_onto_another_pod_of_the_name() {
+        let storage = Storage::new(MemoryStore::new());
+        let mut namespace = Namespace::default();
+        namespace.metadata.name = Some("default".into());
+        storage.typed::<Namespace>().create(&namespace).await.expect("namespace");
+        let pods = storage.typed::<Pod>();
+        let body = serde_json::json!({
+            "metadata": {"name": "web", "namespace": "default"},
+            "spec": {"nodeName": "h1", "containers": [{"name": "main", "image": "app:1"}]},
+        });
+        let body: Pod = serde_json::from_value(body).expect("a pod");
+        let first = pods.create(&body).await.expect("created");
+        let options = DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
+        pods.delete("default", "web", &options).await.expect("deleted");
+        let second = pods.create(&body).await.expect("created");
+        assert_ne!(first.metadata.uid, second.metadata.uid);
+
+        let built = PodStatus { phase: Some("Running".into()), ..PodStatus::default() };
+        let written = write(pods.clone(), first, built).await.map_err(|error| error.reason);
+        assert_eq!(written, Err(Reason::NotFound));
+        let stored = pods.get("default", "web").await.expect("pod").expect("a pod");
+        assert_eq!(stored.status, second.status);
     }
 }
