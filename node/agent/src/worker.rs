@@ -11,6 +11,8 @@ mod outcome;
 mod prepare;
 mod report;
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 

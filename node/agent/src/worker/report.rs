@@ -90,6 +90,10 @@ impl Worker {
     /// Computes the status and begins to write it if the store has another. Returns when to look
     /// again.
     pub(super) fn begin_report(&mut self) -> Option<Timestamp> {
+        // What is observed is known to be wrong: a status of it would be too.
+        if self.listing.required {
+            return None;
+        }
         if self.report.runtime.is_empty() {
             self.report.runtime = self.host.runtime_name();
         }
