@@ -162,11 +162,23 @@ impl Pods {
     fn changed(&mut self, change: &Change) {
         match change {
             Change::Object { namespace, name } => match self.informer.get(namespace, name) {
-                Some(pod) => self.assign(pod),
-                None => self.reconcile(),
+                Some(pod) if !self.has_namesake(&pod) => self.assign(pod),
+                _ => self.reconcile(),
             },
             Change::Resync => self.reconcile(),
         }
+    }
+
+    /// Whether a worker has another pod of that name, one which must have been replaced.
+    fn has_namesake(&self, pod: &Pod) -> bool {
+        let (new, uid) = (&pod.metadata, uid_of(pod));
+        self.workers.iter().any(|(known, worker)| {
+            let assignment = worker.assign.borrow();
+            let old = &assignment.pod.metadata;
+            *known != uid
+                && !assignment.gone
+                && (&old.namespace, &old.name) == (&new.namespace, &new.name)
+        })
     }
 
     fn assign(&mut self, pod: Arc<Pod>) {

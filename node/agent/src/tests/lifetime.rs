@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use serde_json::json;
 use skein_runtime::{ContainerRuntime, ContainerState, Operation};
+use tokio::time::Instant;
 
 use super::world::World;
 use crate::LogRequest;
@@ -194,4 +195,21 @@ async fn logs_come_from_the_current_or_the_previous_run() {
         .until("it runs again", async |world| world.container("talk").await.restart_count == 1)
         .await;
     assert_eq!(read(true, None).await, Ok("hello\n".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_replaced_under_its_name_ends_at_once() {
+    let world = World::start().await;
+    let old = world.run("web", &["serve"]).await.metadata.uid.expect("uid");
+    world.until_ready("web").await;
+    world.delete("web", Some(0)).await;
+    world.run("web", &["serve"]).await;
+    let replaced = Instant::now();
+    world
+        .until("the old one has ended", async |world| {
+            world.containers().await.iter().all(|container| container.pod_uid != old)
+        })
+        .await;
+    assert!(replaced.elapsed() < Duration::from_secs(2), "{:?}", replaced.elapsed());
+    world.until_ready("web").await;
 }
