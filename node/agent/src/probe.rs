@@ -1,7 +1,8 @@
 //! Readiness, liveness and startup probes: what they ask and what their answers mean.
 //!
-//! The verdict is pure; [`request`] asks. Exec and gRPC probes need what the runtime trait does
-//! not offer yet: a container with one is treated as if it had no such probe.
+//! The verdict is pure; [`request`] asks. Exec, gRPC and HTTPS probes need what the agent does
+//! not offer yet: they are never asked, so a container with such a startup or readiness probe does
+//! not become ready, and one with such a liveness probe is never restarted for it.
 
 mod request;
 #[cfg(test)]
@@ -56,6 +57,8 @@ pub(crate) enum Question {
     Tcp { host: Option<String>, port: u16 },
     /// GET; an answer from 200 to 399 is good.
     Http { host: Option<String>, port: u16, path: String, headers: Vec<(String, String)> },
+    /// It cannot ask, for this reason.
+    Unsupported(String),
 }
 
 /// A probe with its thresholds.
@@ -78,54 +81,67 @@ pub(crate) struct ProbeSpec {
 }
 
 impl ProbeSpec {
-    /// The probe of an object; `None` for kinds that cannot be asked.
-    pub(crate) fn of(kind: ProbeKind, probe: &Probe, ports: &[ContainerPort]) -> Option<Self> {
+    /// Why the probe is never asked; `None` if it is.
+    pub(crate) fn unsupported(&self) -> Option<&str> {
+        match &self.question {
+            Question::Unsupported(why) => Some(why),
+            Question::Tcp { .. } | Question::Http { .. } => None,
+        }
+    }
+
+    /// The probe of an object.
+    pub(crate) fn of(kind: ProbeKind, probe: &Probe, ports: &[ContainerPort]) -> Self {
         let seconds = |value: Option<i32>, default: i32, least: i32| {
             i64::from(value.unwrap_or(default).max(least))
         };
         let count = |value: Option<i32>, default: u32| {
             value.and_then(|count| u32::try_from(count).ok()).unwrap_or(default).max(1)
         };
-        Some(Self {
+        Self {
             kind,
-            question: question(probe, ports)?,
+            question: question(probe, ports).unwrap_or_else(Question::Unsupported),
             initial_delay: SignedDuration::from_secs(seconds(probe.initial_delay_seconds, 0, 0)),
             period: SignedDuration::from_secs(seconds(probe.period_seconds, 10, 1)),
             timeout: Duration::from_secs(seconds(probe.timeout_seconds, 1, 1).unsigned_abs()),
             successes: count(probe.success_threshold, 1),
             failures: count(probe.failure_threshold, 3),
-        })
+        }
     }
 }
 
-fn question(probe: &Probe, ports: &[ContainerPort]) -> Option<Question> {
+/// How a probe asks, or why it cannot.
+fn question(probe: &Probe, ports: &[ContainerPort]) -> Result<Question, String> {
     if let Some(http) = &probe.http_get {
-        if http.scheme.as_deref().is_some_and(|scheme| scheme != "HTTP") {
-            return None;
+        if let Some(scheme) = http.scheme.as_deref().filter(|scheme| *scheme != "HTTP") {
+            return Err(format!("{scheme} probes are not supported yet"));
         }
         let headers = http.http_headers.iter().flatten();
-        return Some(Question::Http {
+        return Ok(Question::Http {
             host: http.host.clone().filter(|host| !host.is_empty()),
             port: port(&http.port, ports)?,
             path: http.path.clone().filter(|path| !path.is_empty()).unwrap_or_else(|| "/".into()),
             headers: headers.map(|header| (header.name.clone(), header.value.clone())).collect(),
         });
     }
-    let tcp = probe.tcp_socket.as_ref()?;
-    Some(Question::Tcp {
-        host: tcp.host.clone().filter(|host| !host.is_empty()),
-        port: port(&tcp.port, ports)?,
-    })
+    if let Some(tcp) = &probe.tcp_socket {
+        return Ok(Question::Tcp {
+            host: tcp.host.clone().filter(|host| !host.is_empty()),
+            port: port(&tcp.port, ports)?,
+        });
+    }
+    let handler = if probe.grpc.is_some() { "gRPC" } else { "exec" };
+    Err(format!("{handler} probes are not supported yet"))
 }
 
-fn port(port: &IntOrString, ports: &[ContainerPort]) -> Option<u16> {
+fn port(port: &IntOrString, ports: &[ContainerPort]) -> Result<u16, String> {
     let number = match port {
         IntOrString::Int(number) => *number,
         IntOrString::String(name) => {
-            ports.iter().find(|port| port.name.as_deref() == Some(name))?.container_port
+            let port = ports.iter().find(|port| port.name.as_deref() == Some(name));
+            port.ok_or_else(|| format!("the container has no port named {name:?}"))?.container_port
         }
     };
-    u16::try_from(number).ok()
+    u16::try_from(number).map_err(|_| format!("{number} is not a port"))
 }
 
 /// What a probe has heard so far.

@@ -186,7 +186,8 @@ fn describe(container: &Container, role: Role, restart: RestartPolicy) -> Contai
             probes
                 .into_iter()
                 .filter_map(|(kind, probe)| {
-                    ProbeSpec::of(kind, probe.as_ref()?, container.ports.as_deref().unwrap_or(&[]))
+                    let ports = container.ports.as_deref().unwrap_or(&[]);
+                    Some(ProbeSpec::of(kind, probe.as_ref()?, ports))
                 })
                 .collect()
         },

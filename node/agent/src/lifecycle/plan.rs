@@ -223,7 +223,7 @@ impl<'a> Planner<'a> {
         let started =
             startup.is_none() || self.memory.probed(&info.id, ProbeKind::Startup) == Some(true);
         for probe in &container.probes {
-            if (probe.kind == ProbeKind::Startup) == started {
+            if (probe.kind == ProbeKind::Startup) == started || probe.unsupported().is_some() {
                 continue;
             }
             if probe.kind != ProbeKind::Readiness

@@ -27,6 +27,7 @@ async fn put(question: &Question, pod_ip: IpAddr) -> Result<(), String> {
             stream.write_all(request.as_bytes()).await.map_err(|error| error.to_string())?;
             judge(&status_line(&mut stream).await?)
         }
+        Question::Unsupported(why) => Err(why.clone()),
     }
 }
 

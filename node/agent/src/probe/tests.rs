@@ -1,6 +1,6 @@
 //! Probe verdicts, and probes asked of a real socket.
 
-use k8s_openapi::api::core::v1::{HTTPGetAction, TCPSocketAction};
+use k8s_openapi::api::core::v1::{ExecAction, GRPCAction, HTTPGetAction, TCPSocketAction};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -15,7 +15,7 @@ fn http_probe(port: IntOrString) -> Probe {
 
 fn spec(successes: u32, failures: u32) -> ProbeSpec {
     let probe = http_probe(IntOrString::Int(80));
-    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]).expect("an HTTP probe");
+    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]);
     ProbeSpec { successes, failures, ..spec }
 }
 
@@ -53,13 +53,29 @@ fn first_question_waits_for_the_initial_delay_then_the_period() {
 }
 
 #[test]
-fn named_port_is_looked_up_and_unknown_probe_kinds_are_left_out() {
+fn named_port_is_looked_up() {
     let port = ContainerPort { name: Some("web".into()), container_port: 81, ..Default::default() };
     let probe = http_probe(IntOrString::String("web".into()));
-    let spec = ProbeSpec::of(ProbeKind::Liveness, &probe, &[port]).expect("a known port");
+    let spec = ProbeSpec::of(ProbeKind::Liveness, &probe, &[port]);
     assert!(matches!(spec.question, Question::Http { port: 81, .. }));
-    assert_eq!(ProbeSpec::of(ProbeKind::Liveness, &probe, &[]), None);
-    assert_eq!(ProbeSpec::of(ProbeKind::Liveness, &Probe::default(), &[]), None);
+}
+
+#[test]
+fn probes_that_cannot_be_asked_say_why() {
+    let https = HTTPGetAction { scheme: Some("HTTPS".into()), ..Default::default() };
+    let cases = [
+        (Probe { exec: Some(ExecAction::default()), ..Default::default() }, "exec probes"),
+        (Probe { grpc: Some(GRPCAction::default()), ..Default::default() }, "gRPC probes"),
+        (Probe { http_get: Some(https), ..Default::default() }, "HTTPS probes"),
+        (http_probe(IntOrString::String("web".into())), "no port named \"web\""),
+        (http_probe(IntOrString::Int(70_000)), "70000 is not a port"),
+    ];
+    for (probe, expected) in cases {
+        let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]);
+        assert!(spec.unsupported().is_some_and(|why| why.contains(expected)), "{spec:?}");
+    }
+    let asked = ProbeSpec::of(ProbeKind::Readiness, &http_probe(IntOrString::Int(80)), &[]);
+    assert_eq!(asked.unsupported(), None);
 }
 
 #[test]
@@ -82,7 +98,7 @@ async fn http_probe_asks_the_path_and_reads_the_status() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let probe = http_probe(IntOrString::Int(i32::from(address.port())));
-    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]).expect("an HTTP probe");
+    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]);
     let serve = async {
         let (mut stream, _) = listener.accept().await.expect("accept");
         let mut request = vec![0; 1024];
@@ -101,7 +117,7 @@ async fn tcp_probe_fails_where_nothing_listens() {
     let address = listener.local_addr().expect("address");
     let tcp = TCPSocketAction { port: IntOrString::Int(i32::from(address.port())), host: None };
     let probe = Probe { tcp_socket: Some(tcp), ..Default::default() };
-    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]).expect("a TCP probe");
+    let spec = ProbeSpec::of(ProbeKind::Readiness, &probe, &[]);
     assert_eq!(ask(&spec, address.ip()).await, Ok(()));
     drop(listener);
     assert!(ask(&spec, address.ip()).await.is_err());

@@ -198,6 +198,32 @@ async fn logs_come_from_the_current_or_the_previous_run() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn probes_that_cannot_be_asked_are_told_and_never_count_as_good() {
+    let world = World::start().await;
+    let exec = json!({"exec": {"command": ["true"]}, "failureThreshold": 1, "periodSeconds": 1});
+    for (name, probe) in [("a", "readinessProbe"), ("b", "startupProbe"), ("c", "livenessProbe")] {
+        let mut container = json!({"name": "main", "image": "app:1", "command": ["serve"]});
+        container[probe] = exec.clone();
+        world.create(name, json!({"containers": [container]})).await;
+    }
+    world.until_ready("c").await;
+    world
+        .until("each start is told", async |world| world.events("ProbeUnsupported").await == 3)
+        .await;
+    world
+        .throughout(Duration::from_secs(60), "it stays as it is", async |world| {
+            let running = world.containers().await;
+            running.iter().all(|c| c.attempt == 0)
+                && world.phase("a").await == "Running"
+                && !world.is_ready("a").await
+                && !world.is_ready("b").await
+                && world.is_ready("c").await
+        })
+        .await;
+    assert_eq!(world.events("ProbeUnsupported").await, 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pod_replaced_under_its_name_ends_at_once() {
     let world = World::start().await;
     let old = world.run("web", &["serve"]).await.metadata.uid.expect("uid");

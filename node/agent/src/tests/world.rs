@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{
-    ContainerState, ContainerStatus, Namespace, Node, NodeCondition, Pod, PodStatus,
+    ContainerState, ContainerStatus, Event, Namespace, Node, NodeCondition, Pod, PodStatus,
 };
 use serde_json::{Value, json};
 use skein_runtime::{ContainerInfo, ContainerRuntime, SimulatedRuntime};
@@ -179,6 +179,13 @@ impl World {
         let options =
             DeleteOptions { grace_period_seconds: grace_seconds, ..DeleteOptions::default() };
         self.pods().delete("default", name, &options).await.expect("deleted");
+    }
+
+    /// How often something was told with this reason.
+    pub(super) async fn events(&self, reason: &str) -> i32 {
+        let events = self.storage.typed::<Event>().list(None).await.expect("events");
+        let told = events.iter().filter(|event| event.reason.as_deref() == Some(reason));
+        told.map(|event| event.count.unwrap_or(1)).sum()
     }
 
     /// Every container the runtime has.

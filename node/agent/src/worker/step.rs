@@ -14,7 +14,7 @@ use super::{
 use crate::{
     lifecycle::{Action, Cause, Network, StopReason},
     pod::{container_config, sandbox_config},
-    probe::{ProbeKey, ask},
+    probe::{ProbeKey, ProbeKind, ask},
 };
 
 /// What a step does.
@@ -143,6 +143,7 @@ impl Worker {
     fn start(&self, name: &str, id: ContainerId) -> Work {
         let (host, pod) = (Arc::clone(&self.host), Arc::clone(&self.pod));
         let name = name.to_owned();
+        let unsupported = self.unsupported_probes(&name);
         async move {
             let result = host.runtime.start_container(&id).await;
             let at = host.config.clock.now();
@@ -150,6 +151,9 @@ impl Worker {
                 Ok(()) => {
                     let message = format!("Started container {name}");
                     host.recorder.event(&*pod, EventType::Normal, "Started", message);
+                    for message in unsupported {
+                        host.recorder.event(&*pod, EventType::Warning, "ProbeUnsupported", message);
+                    }
                     Ok(Outcome::Started { id, at })
                 }
                 Err(RuntimeError::Rejected(message)) => {
@@ -161,6 +165,20 @@ impl Worker {
             }
         }
         .boxed()
+    }
+
+    /// What to tell of a container's probes that are never asked.
+    fn unsupported_probes(&self, name: &str) -> Vec<String> {
+        let probes = self.desired.container(name).into_iter().flat_map(|known| &known.probes);
+        let told = probes.filter_map(|probe| {
+            let why = probe.unsupported()?;
+            let effect = match probe.kind {
+                ProbeKind::Startup | ProbeKind::Readiness => "the container does not become ready",
+                ProbeKind::Liveness => "the container is not restarted for it",
+            };
+            Some(format!("{} probe of container {name}: {why}; {effect}", probe.kind.name()))
+        });
+        told.collect()
     }
 
     fn stop(&self, name: &str, id: ContainerId, grace_seconds: u64, why: &StopReason) -> Work {
