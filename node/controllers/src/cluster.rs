@@ -1,7 +1,7 @@
 //! What the controllers of one term share: the fenced storage, informers and the way to start
 //! tasks.
 
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 use k8s_openapi::{
     Metadata, Resource,
@@ -17,6 +17,7 @@ use skein_storage::{Change, EventRecorder, Informer, Storage};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    fence::Fenced,
     limits::{OWN_WRITES_DEADLINE, RESYNC},
     reconcile::ObjectKey,
 };
@@ -24,6 +25,7 @@ use crate::{
 /// Shared by all controllers of a term. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Cluster {
+    pub(crate) fence: Arc<Fenced>,
     pub(crate) storage: Storage,
     pub(crate) host: String,
     pub(crate) tasks: TaskTracker,
@@ -37,7 +39,12 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Starts the informers.
-    pub(crate) fn new(storage: Storage, host: String, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(
+        fence: Arc<Fenced>,
+        storage: Storage,
+        host: String,
+        cancel: CancellationToken,
+    ) -> Self {
         let tasks = TaskTracker::new();
         Self {
             namespaces: inform(&storage, &tasks, &cancel),
@@ -45,6 +52,7 @@ impl Cluster {
             pods: inform(&storage, &tasks, &cancel),
             sets: inform(&storage, &tasks, &cancel),
             deployments: inform(&storage, &tasks, &cancel),
+            fence,
             storage,
             host,
             tasks,
@@ -126,10 +134,12 @@ pub(crate) fn revision_of(meta: &ObjectMeta) -> Revision {
 }
 
 /// Waits until `informer` shows what was written up to `revision`, so that the next look sees it.
-/// Gives up after a while: a late look is only slower, since writes carry preconditions.
-pub(crate) async fn see_own_writes<T>(informer: &Informer<T>, revision: Revision) {
+/// Gives up after a while and says so by false: a late look is only slower where writes carry
+/// preconditions, but would create once more what was created.
+pub(crate) async fn see_own_writes<T>(informer: &Informer<T>, revision: Revision) -> bool {
     let seen = tokio::time::timeout(OWN_WRITES_DEADLINE, informer.caught_up(revision)).await;
     if seen.is_err() {
         tracing::debug!(%revision, "own writes are not visible yet");
     }
+    seen.unwrap_or(false)
 }

@@ -63,6 +63,13 @@ impl Fenced {
     pub(crate) fn term(&self) -> Revision {
         self.term
     }
+
+    /// Waits until every write of this term that was given up has been applied or never will be.
+    /// A read alone would not do: it does not wait for what is in the log but not yet committed. So
+    /// an entry of its own, the check of the lease, goes through the log behind them.
+    pub(crate) async fn settle(&self) -> Result<(), StoreError> {
+        self.write(Transaction::new(Vec::new())).await.map(drop)
+    }
 }
 
 async fn claim(store: &SharedStore, key: &Key, holder: &str) -> Result<Revision, StoreError> {

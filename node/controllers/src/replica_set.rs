@@ -1,6 +1,7 @@
 //! Replica sets: keeping a number of equal pods.
 
 mod act;
+mod doubt;
 mod plan;
 mod rank;
 #[cfg(test)]
@@ -82,7 +83,9 @@ impl Reconciler for Controller {
         "replicaset"
     }
 
-    async fn reconcile(&self, (namespace, name): &ObjectKey) -> Result<Next, StatusError> {
+    async fn reconcile(&self, key: &ObjectKey) -> Result<Next, StatusError> {
+        self.actor.settle_doubt(key).await?;
+        let (namespace, name) = key;
         let Some(set) = self.cluster.sets.get(namespace, name) else { return Ok(Next::Settled) };
         let pods = self.cluster.pods.list_namespace(namespace);
         let seen: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();

@@ -23,8 +23,8 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
     let taken = Fenced::take_over(store, &context.node_name, cancel.clone()).await;
     let Some(fenced) = taken else { return };
     let term = fenced.term();
-    let storage = skein_storage::Storage::new(fenced);
-    let cluster = Cluster::new(storage, context.node_name.clone(), cancel.clone());
+    let storage = skein_storage::Storage::new(fenced.clone());
+    let cluster = Cluster::new(fenced, storage, context.node_name.clone(), cancel.clone());
     let ready = tokio::select! {
         () = cancel.cancelled() => false,
         ready = cluster.caught_up(term) => ready,

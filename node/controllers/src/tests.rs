@@ -1,6 +1,7 @@
 //! All controllers together on the in-memory store, with hosts that are simulated: a paused clock
 //! and conditions to wait for, never a pause of its own.
 
+mod late_writes;
 mod scenarios;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -38,7 +39,11 @@ struct World {
 impl World {
     /// Starts a leader and these hosts.
     async fn with_hosts(names: &[&str]) -> Self {
-        let store: SharedStore = MemoryStore::new();
+        Self::over(MemoryStore::new(), names).await
+    }
+
+    /// The same over a store of the test's own.
+    async fn over(store: SharedStore, names: &[&str]) -> Self {
         let storage = Storage::new(store.clone());
         let (liveness, _) = watch::channel(Liveness::default());
         let leader = CancellationToken::new();

@@ -13,19 +13,26 @@ use k8s_openapi::{
 use skein_consensus::Revision;
 use skein_objects::{Reason, StatusError};
 use skein_storage::{
-    Client, DeleteOptions, Deleted, EventRecorder, EventType, Informer, Preconditions,
+    Client, DeleteOptions, Deleted, EventRecorder, EventType, Informer, Preconditions, write_error,
 };
 
-use super::plan::{Plan, with_failure};
+use super::{
+    doubt::Doubts,
+    plan::{Plan, with_failure},
+};
 use crate::{
-    cluster::{Cluster, revision_of, see_own_writes},
+    cluster::{Cluster, key_of, revision_of, see_own_writes},
+    fence::Fenced,
     limits::{BURST, FIRST_BATCH},
     owner::controller_reference,
+    reconcile::ObjectKey,
     writes::concurrently,
 };
 
 /// Writes what a plan says.
 pub(super) struct Actor {
+    fence: Arc<Fenced>,
+    doubts: Doubts,
     sets: Client<ReplicaSet>,
     pods: Client<Pod>,
     seen_pods: Informer<Pod>,
@@ -36,12 +43,30 @@ pub(super) struct Actor {
 impl Actor {
     pub(super) fn new(cluster: &Cluster) -> Self {
         Self {
+            fence: cluster.fence.clone(),
+            doubts: Doubts::default(),
             sets: cluster.storage.typed(),
             pods: cluster.storage.typed(),
             seen_pods: cluster.pods.clone(),
             seen_sets: cluster.sets.clone(),
             events: cluster.recorder("replicaset-controller"),
         }
+    }
+
+    /// Makes sure that every pod this set was given before is visible, if that is not known. Must
+    /// come before the look that the next plan is made from.
+    pub(super) async fn settle_doubt(&self, key: &ObjectKey) -> Result<(), StatusError> {
+        if !self.doubts.contains(key) {
+            return Ok(());
+        }
+        self.fence.settle().await.map_err(write_error)?;
+        let pods = self.pods.list(Some(&key.0)).await?;
+        let last = pods.iter().map(|pod| revision_of(&pod.metadata)).max().unwrap_or_default();
+        if !see_own_writes(&self.seen_pods, last).await {
+            return Err(StatusError::timeout("pods that were made before are not visible yet"));
+        }
+        self.doubts.settle(key);
+        Ok(())
     }
 
     /// Settles ownership, then the number of pods, then the status. The status waits for the pods:
@@ -54,9 +79,16 @@ impl Actor {
         now: Timestamp,
     ) -> Result<(), StatusError> {
         let moved = self.settle_ownership(set, pods, &plan).await?;
+        let key = key_of(&set.metadata);
+        if plan.create > 0 {
+            self.doubts.raise(key.clone());
+        }
         let (made, failure) = self.create(set, plan.create.min(BURST)).await;
         let deleted = self.delete(set, pods, &plan.delete).await?;
-        see_own_writes(&self.seen_pods, moved.max(made).max(deleted)).await;
+        let seen = see_own_writes(&self.seen_pods, moved.max(made).max(deleted)).await;
+        if seen && failure.is_none() {
+            self.doubts.settle(&key);
+        }
         let reason = if plan.create > 0 { "FailedCreate" } else { "FailedDelete" };
         let said = failure.as_ref().map(|error| (reason, error.to_string()));
         let status = with_failure(plan.status, said, now);
