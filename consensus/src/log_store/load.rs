@@ -16,7 +16,16 @@ use crate::{
 
 /// Reads everything once, checks that every entry is intact and none is missing, and keeps the
 /// last ones. A torn last write needs no care here: the database rolls it back as a whole.
+///
+/// What is committed is noted beside entries that may still be on their way to the disk: after a
+/// power cut the note may name an entry that is not there, and counts up to the last that is.
 pub(super) fn load(database: &Database) -> Result<Tail, StartError> {
+    let mut tail = load_all(database)?;
+    tail.committed = tail.committed.min(tail.last());
+    Ok(tail)
+}
+
+fn load_all(database: &Database) -> Result<Tail, StartError> {
     let disk = |error: redb::Error| StartError::disk(FILE, error);
     let transaction = database.begin_read().map_err(|error| disk(error.into()))?;
     let meta = transaction.open_table(META).map_err(|error| disk(error.into()))?;

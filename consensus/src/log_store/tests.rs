@@ -91,6 +91,22 @@ async fn acknowledged_entries_and_votes_survive_a_power_cut_that_loses_the_rest(
 }
 
 #[tokio::test]
+async fn a_commit_noted_before_its_entries_were_written_counts_up_to_the_last_written() {
+    let disk = Disk::Memory(MemoryDisk::new());
+    let (mut log, machine) = open(&disk).unwrap();
+    log.save_committed(Some(entry(9, 1).log_id())).await.unwrap();
+    log.save_vote(&Vote::new(1, 1)).await.unwrap();
+    drop((log, machine));
+    let (mut log, machine) = open(&disk).unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), None);
+    log.save_committed(Some(entry(9, 1).log_id())).await.unwrap();
+    log.blocking_append([entry(0, 1), entry(1, 1)]).await.unwrap();
+    drop((log, machine));
+    let (mut log, _machine) = open(&disk).unwrap();
+    assert_eq!(log.read_committed().await.unwrap(), Some(entry(1, 1).log_id()));
+}
+
+#[tokio::test]
 async fn entries_beyond_the_tail_in_memory_are_read_from_disk() {
     let (mut log, _machine) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
     let count = 3 * limits::LOG_TAIL_BYTES as u64 / 500_000;
