@@ -6,7 +6,7 @@ use tokio::time::{Duration, timeout};
 
 use crate::{
     Consistency, Event, Key, KeyRange, ListOptions, Operation, Precondition, Record, Revision,
-    SharedStore, StoreError, Transaction, WatchStream,
+    SharedStore, StoreError, Transaction, WatchStream, limits,
 };
 
 fn key(resource: &str, name: &str) -> Key {
@@ -30,6 +30,7 @@ pub(crate) async fn check(store: &SharedStore) {
     reads_see_what_was_acknowledged(store).await;
     watches_neither_skip_nor_repeat(store).await;
     watches_tell_their_progress(store).await;
+    watches_live_on_while_nothing_happens(store).await;
     malformed_transactions_are_refused(store).await;
     large_lists_arrive_whole(store).await;
 }
@@ -149,6 +150,24 @@ async fn watches_tell_their_progress(store: &SharedStore) {
     let batch = next(&mut watch).await.unwrap().unwrap();
     assert!(batch.events.is_empty());
     assert!(batch.revision >= written);
+}
+
+async fn watches_live_on_while_nothing_happens(store: &SharedStore) {
+    let (_, now) = store.get(&key("idle", "a"), Consistency::Linearizable).await.unwrap();
+    let mut watch = store.watch(&KeyRange::all("idle"), now).await.unwrap();
+    let idle_since = tokio::time::Instant::now();
+    while idle_since.elapsed() < 2 * limits::STREAM_IDLE {
+        let batch = next(&mut watch).await.unwrap().unwrap();
+        assert!(batch.events.is_empty());
+    }
+    let written = store.write(put(key("idle", "a"), "1", Precondition::Any)).await.unwrap()[0];
+    let batch = loop {
+        let batch = next(&mut watch).await.unwrap().unwrap();
+        if !batch.events.is_empty() {
+            break batch;
+        }
+    };
+    assert_eq!(batch.events[0].revision(), written);
 }
 
 async fn malformed_transactions_are_refused(store: &SharedStore) {

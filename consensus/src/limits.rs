@@ -24,7 +24,7 @@ pub(crate) const WATCH_BATCH_EVENTS: usize = 512;
 /// Bytes of events after which a batch to a watcher ends.
 pub(crate) const WATCH_BATCH_BYTES: usize = 1 << 20;
 
-/// How often a watcher without events hears how far it has been served.
+/// How often a watcher without events hears how far it has been served, be it no further.
 pub(crate) const WATCH_PROGRESS: Duration = Duration::from_secs(5);
 
 /// How long a read waits for the replica to reach what it must see.

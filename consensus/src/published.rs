@@ -187,7 +187,7 @@ impl Watcher {
         if self.ended {
             return None;
         }
-        let mut progress = Instant::now() + limits::WATCH_PROGRESS;
+        let progress = Instant::now() + limits::WATCH_PROGRESS;
         loop {
             if *self.news.borrow_and_update() == News::Closed {
                 return Some(Err(StoreError::Unavailable("the replica has stopped".to_owned())));
@@ -196,14 +196,13 @@ impl Watcher {
                 Ok(batch) => batch,
                 Err(TooOld(_)) => return Some(Err(StoreError::WatchLagged)),
             };
-            let advanced = batch.revision > self.position;
-            if !batch.events.is_empty() || (advanced && Instant::now() >= progress) {
+            // Progress is told where there is none, too: it shows that the watch is alive.
+            if !batch.events.is_empty() || Instant::now() >= progress {
                 self.position = batch.revision;
                 return Some(Ok(batch));
             }
-            if timeout_at(progress, self.news.changed()).await.is_err() && !advanced {
-                progress = Instant::now() + limits::WATCH_PROGRESS;
-            }
+            // News or the time for progress: either way there is something to tell.
+            drop(timeout_at(progress, self.news.changed()).await);
         }
     }
 
