@@ -70,7 +70,9 @@ impl LogStore {
     ) -> Result<(Self, oneshot::Receiver<()>), StartError> {
         let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
         claim(&database, FILE, owner)?;
-        let tail = Arc::new(Mutex::new(load::load(&database)?));
+        let tail = load::load(&database)?;
+        load::check(&tail, machine.applied().last)?;
+        let tail = Arc::new(Mutex::new(tail));
         let database = Arc::new(database);
         let committer = Committer::new(Arc::clone(&database), Arc::clone(&tail));
         let slow_disk = disk.is_slow();

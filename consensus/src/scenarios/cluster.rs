@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     Disk, Key, MemoryDisk, Operation, PeerState, Peers, Precondition, RaftStatus, RemoteStore,
-    Replica, ReplicaConfig, Retention, SharedStore, Transaction,
+    Replica, ReplicaConfig, Retention, SharedStore, StartError, Transaction,
 };
 
 /// Nothing in a healthy cluster takes this long.
@@ -76,13 +76,22 @@ impl Cluster {
             Some(node) => node.disk.clone(),
             None => MemoryDisk::new(),
         };
+        let replica = self.open(id, &disk).await.unwrap();
+        self.stores.send_modify(|stores| drop(stores.insert(id, replica.client())));
+        self.nodes.insert(id, Node { disk, replica: Some(replica) });
+    }
+
+    /// Tries to start a node again that is down, and leaves it down.
+    pub(super) async fn try_start(&self, id: u64) -> Result<(), StartError> {
+        self.open(id, self.disk(id)).await.map(drop)
+    }
+
+    async fn open(&self, id: u64, disk: &MemoryDisk) -> Result<Replica, StartError> {
         let transport = self.network.transport(NodeId(id));
         self.tell(id, true);
         let mut config = ReplicaConfig::new(Disk::Memory(disk.clone()), "test");
         config.retention = self.retention;
-        let replica = Replica::start(config, transport, self.peers.subscribe()).await.unwrap();
-        self.stores.send_modify(|stores| drop(stores.insert(id, replica.client())));
-        self.nodes.insert(id, Node { disk, replica: Some(replica) });
+        Replica::start(config, transport, self.peers.subscribe()).await
     }
 
     /// Tells everybody that a node is alive or dead.

@@ -3,7 +3,7 @@
 use skein_net::NodeId;
 
 use super::cluster::{Cluster, key, put};
-use crate::Consistency;
+use crate::{Consistency, StartError};
 
 #[tokio::test(start_paused = true)]
 async fn everything_acknowledged_is_there_after_all_hosts_lost_power() {
@@ -66,6 +66,26 @@ async fn a_node_with_a_full_disk_says_so_and_the_others_go_on() {
     let (record, _) =
         cluster.store(leader).get(&key("a"), Consistency::Linearizable).await.unwrap();
     assert_eq!(record.unwrap().value, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_replica_that_lost_one_of_its_two_files_is_refused_by_name() {
+    for (lost, kept) in [("log.redb", "state.redb"), ("state.redb", "log.redb")] {
+        let mut cluster = Cluster::start(25, 1).await;
+        // More than is kept of the log, so that the state alone has all of it.
+        for index in 0..200 {
+            cluster.store(1).write(put(format!("n{index}"), "x")).await.unwrap();
+        }
+        cluster.stop(1).await;
+        cluster.disk(1).truncate(lost, 0);
+        // Refused again: the attempt itself must not make the new file look like the old one.
+        for _ in 0..2 {
+            let error = cluster.try_start(1).await.err().unwrap();
+            let StartError::Damaged { file, reason, .. } = error else { panic!("{error}") };
+            assert_eq!(file, lost);
+            assert!(reason.contains(kept), "{reason}");
+        }
+    }
 }
 
 #[tokio::test(start_paused = true)]
