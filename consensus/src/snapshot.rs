@@ -13,6 +13,10 @@ use crate::{
     view::View,
 };
 
+/// The highest number of a request that is believed: no cluster gets there, and counting on from
+/// it cannot overflow.
+const MAX_SEQUENCE: u64 = u64::MAX / 2;
+
 /// What opens the stream: who sends it, and what it covers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
@@ -34,6 +38,8 @@ pub(crate) enum SnapshotError {
     Frame(#[from] FrameError),
     #[error("{received} parts arrived of {sent} sent")]
     Incomplete { received: usize, sent: usize },
+    #[error("no request can have the number {0}")]
+    Sequence(u64),
 }
 
 /// Sends `state`.
@@ -83,7 +89,11 @@ pub(crate) async fn receive(stream: &mut BoxedStream) -> Result<State, SnapshotE
             Part::End { records, requests, revision, first_request } => {
                 let received = all_records.len() + all_requests.len();
                 if (records, requests) != (all_records.len(), all_requests.len()) {
-                    return Err(SnapshotError::Incomplete { received, sent: records + requests });
+                    let sent = records.saturating_add(requests);
+                    return Err(SnapshotError::Incomplete { received, sent });
+                }
+                if first_request > MAX_SEQUENCE {
+                    return Err(SnapshotError::Sequence(first_request));
                 }
                 let requests = RequestMemory::restore(
                     limits::REMEMBERED_REQUESTS,
@@ -131,6 +141,25 @@ mod tests {
         assert!(received.view.records().eq(sent.view.records()));
         assert_eq!(received.view.revision(), sent.view.revision());
         assert!(received.requests.since(0).eq(sent.requests.since(0)));
+    }
+
+    #[tokio::test]
+    async fn an_end_with_impossible_counts_is_refused() {
+        let sequence = |records, requests, first_request| Part::End {
+            records,
+            requests,
+            revision: Revision(1),
+            first_request,
+        };
+        for end in [sequence(usize::MAX, usize::MAX, 0), sequence(0, 1, u64::MAX)] {
+            let (mut near, mut far) = pipe();
+            let answer = (RequestId(1), Ok(Vec::new()));
+            frames::write(&mut near, &Part::Requests(vec![answer]), limits::SNAPSHOT_IDLE)
+                .await
+                .unwrap();
+            frames::write(&mut near, &end, limits::SNAPSHOT_IDLE).await.unwrap();
+            assert!(receive(&mut far).await.is_err(), "{end:?}");
+        }
     }
 
     #[tokio::test]
