@@ -90,6 +90,13 @@ pub(crate) const JOINS_PER_SECOND: u32 = 20;
 /// Joiners connected at once. Anybody may connect as one, so they get few places and little time.
 pub(crate) const MAX_JOINERS: usize = 64;
 
+/// Unread bytes a caller may have here before it has proven to be a peer: a join request, and
+/// whatever a peer sends while it is being admitted.
+pub(crate) const UNPROVEN_WINDOW_BYTES: u32 = 512 * 1024;
+
+/// Streams a caller may have open before it has proven to be a peer; a joiner needs one.
+pub(crate) const UNPROVEN_STREAMS: u32 = 4;
+
 /// Time for a joiner to ask and to be answered.
 pub(crate) const JOINER_TIMEOUT: Duration = Duration::from_secs(20);
 

@@ -81,6 +81,7 @@ async fn admit(shared: Arc<Shared>, connection: Connection) {
         .and_then(|data| data.protocol);
     match (alpn.as_deref(), proven(&connection)) {
         (Some(settings::PEER_ALPN), Some(peer)) => {
+            settings::trust(&connection);
             shared.adopt(peer, connection.clone(), peer.id);
             serve_peer(shared, connection, peer).await;
         }

@@ -3,8 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use quinn::{
-    ClientConfig, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout, ServerConfig,
-    TransportConfig, VarInt,
+    ClientConfig, Connection, ConnectionId, ConnectionIdGenerator, EndpointConfig, IdleTimeout,
+    ServerConfig, TransportConfig, VarInt,
     congestion::CubicConfig,
     crypto::rustls::{NoInitialCipherSuite, QuicClientConfig, QuicServerConfig},
 };
@@ -14,7 +14,8 @@ use crate::{
     Identity,
     limits::{
         CONNECTION_WINDOW_BYTES, IDLE_TIMEOUT, INITIAL_RTT, INITIAL_WINDOW_BYTES, KEEP_ALIVE,
-        MAX_HANDSHAKES, MAX_OPEN_STREAMS, STREAM_WINDOW_BYTES,
+        MAX_HANDSHAKES, MAX_OPEN_STREAMS, STREAM_WINDOW_BYTES, UNPROVEN_STREAMS,
+        UNPROVEN_WINDOW_BYTES,
     },
     tls::{self, ClusterPeers, JudgeCertificate, Verifier},
 };
@@ -46,7 +47,7 @@ pub enum SettingsError {
     Cipher(#[from] NoInitialCipherSuite),
 }
 
-fn transport() -> Arc<TransportConfig> {
+fn transport() -> TransportConfig {
     let mut congestion = CubicConfig::default();
     congestion.initial_window(INITIAL_WINDOW_BYTES);
     let mut transport = TransportConfig::default();
@@ -61,7 +62,22 @@ fn transport() -> Arc<TransportConfig> {
         .stream_receive_window(STREAM_WINDOW_BYTES.into())
         .receive_window(CONNECTION_WINDOW_BYTES.into())
         .send_window(CONNECTION_WINDOW_BYTES.into());
-    Arc::new(transport)
+    transport
+}
+
+/// For connections of whoever calls: little room until [`trust`] gives a proven peer more.
+fn transport_for_callers() -> TransportConfig {
+    let mut transport = transport();
+    transport
+        .max_concurrent_bidi_streams(UNPROVEN_STREAMS.into())
+        .receive_window(UNPROVEN_WINDOW_BYTES.into());
+    transport
+}
+
+/// Gives a caller that has proven to be a peer the room of one.
+pub(super) fn trust(connection: &Connection) {
+    connection.set_receive_window(CONNECTION_WINDOW_BYTES.into());
+    connection.set_max_concurrent_bi_streams(MAX_OPEN_STREAMS.into());
 }
 
 /// The endpoint's own settings. Its reset key follows from the node's, so that after a restart it can
@@ -105,7 +121,7 @@ pub(crate) fn server(identity: &Identity) -> Result<ServerConfig, SettingsError>
     tls.session_storage = Arc::new(NoServerSessionStorage {});
     tls.send_tls13_tickets = 0;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
-    config.transport_config(transport()).max_incoming(MAX_HANDSHAKES);
+    config.transport_config(Arc::new(transport_for_callers())).max_incoming(MAX_HANDSHAKES);
     Ok(config)
 }
 
@@ -143,6 +159,6 @@ fn client(mut tls: rustls::ClientConfig, alpn: &[u8]) -> Result<ClientConfig, Se
     tls.alpn_protocols = vec![alpn.to_vec()];
     tls.resumption = Resumption::disabled();
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
-    config.transport_config(transport());
+    config.transport_config(Arc::new(transport()));
     Ok(config)
 }

@@ -3,7 +3,9 @@
 use super::*;
 use crate::{
     Credential, JoinError, JoinHandler, JoinParts, JoinRefusal, JoinRequest, JoinResponse,
-    JoinToken, SeedError, join, renew,
+    JoinToken, SeedError, join,
+    limits::{UNPROVEN_STREAMS, UNPROVEN_WINDOW_BYTES},
+    renew,
 };
 
 /// Lets in whoever knows the token, or whose key it knows.
@@ -228,6 +230,32 @@ async fn strangers_who_say_nothing_do_not_keep_peers_out() {
     let node = bind(&identity(&seed.ca, SystemTime::now()), ANY_PORT);
     let peer = node.identify(seed.address, SOON).await.unwrap();
     node.request(peer, Protocol::Store, "x".into(), SOON).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_gets_little_room_and_a_peer_gets_more() {
+    let seed = seed(None, ca());
+    seed.transport.register(Protocol::Store, Arc::new(Echo));
+    let connection = stranger(&seed).await.unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..UNPROVEN_STREAMS {
+        streams.push(connection.open_bi().await.unwrap());
+    }
+    let another = timeout(Duration::from_millis(200), connection.open_bi()).await;
+    assert!(another.is_err(), "a stranger may open more streams than a joiner needs");
+    let flood = vec![0; 2 * UNPROVEN_WINDOW_BYTES as usize];
+    // The second stream: the first is the one that is read.
+    let sent = timeout(Duration::from_millis(200), streams[1].0.write_all(&flood)).await;
+    assert!(!matches!(sent, Ok(Ok(()))), "a stranger may keep megabytes here");
+
+    let node = bind(&identity(&seed.ca, SystemTime::now()), ANY_PORT);
+    let peer = node.identify(seed.address, SOON).await.unwrap();
+    let body = bytes::Bytes::from(flood);
+    let asked =
+        (0..4 * UNPROVEN_STREAMS).map(|_| node.request(peer, Protocol::Store, body.clone(), SOON));
+    for answer in futures::future::join_all(asked).await {
+        assert!(answer.unwrap().ends_with(&body));
+    }
 }
 
 /// A client that does not care whom it talks to.
