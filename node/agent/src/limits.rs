@@ -34,9 +34,11 @@ pub(crate) const HEALTH_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) const STORE_DELAY: Duration = Duration::from_millis(200);
 /// Longest delay between tries to write to the store.
 pub(crate) const STORE_DELAY_MAX: Duration = Duration::from_secs(5);
-/// Least time between two writes of the node's conditions, so that two views of the node's
-/// health cannot answer each other without end.
+/// Least time between two writes of the node's conditions at first; it doubles while somebody else
+/// keeps taking back that the node is ready.
 pub(crate) const NODE_WRITE_GAP: Duration = Duration::from_millis(250);
+/// Longest such time, and how long the node must have stayed ready for it to start over.
+pub(crate) const NODE_WRITE_GAP_MAX: Duration = Duration::from_secs(10);
 /// Grace given to the containers of a pod that is gone from the store.
 pub(crate) const ORPHAN_GRACE_MAX: Duration = Duration::from_secs(30);
 /// Longest message kept of an error, in characters.

@@ -4,6 +4,7 @@
 //! that this node is not ready though it is.
 
 mod object;
+mod pace;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::{
     limits,
 };
 use object::{Facts, MachineIds, with_facts, with_labels};
+use pace::{Cause, next_gap};
 use routes::routes;
 
 /// Keeps the node's object and this host's range and routes, until dropped.
@@ -35,13 +37,18 @@ pub(crate) async fn run(host: Arc<Host>, informer: Informer<Node>) {
     // No write before this; none is due where absent.
     let mut write_at = Some(Instant::now());
     let mut failures = 0_u32;
+    let (mut gap, mut written_at) = (limits::NODE_WRITE_GAP, Instant::now());
     loop {
         keeper.keep_network().await;
         if write_at.is_none_or(|at| at <= Instant::now()) {
             write_at = match keeper.keep_object().await {
                 Ok(written) => {
                     failures = 0;
-                    written.then(|| Instant::now() + limits::NODE_WRITE_GAP)
+                    written.map(|cause| {
+                        gap = next_gap(gap, written_at.elapsed(), cause);
+                        written_at = Instant::now();
+                        written_at + gap
+                    })
                 }
                 Err(error) => {
                     tracing::debug!(%error, "node status not written");
@@ -79,30 +86,33 @@ impl Keeper {
         Self { machine: MachineIds::read(), host, informer, given, kept }
     }
 
-    /// Makes the node's object or brings it up to date; true if it was written.
-    async fn keep_object(&self) -> Result<bool, StatusError> {
+    /// Makes the node's object or brings it up to date; tells why if it was written.
+    async fn keep_object(&self) -> Result<Option<Cause>, StatusError> {
         if *self.host.health.borrow() == Health::Unknown {
-            return Ok(false);
+            return Ok(None);
         }
         let nodes = self.host.storage.typed::<Node>();
         let name = &self.host.config.node_name;
         let Some(known) = self.informer.get("", name) else {
-            return self.register().await;
+            self.register().await?;
+            return Ok(Some(Cause::Change));
         };
         if with_labels(&known, &self.host.config) != *known {
             nodes.modify("", name, |node| *node = with_labels(node, &self.host.config)).await?;
-            return Ok(true);
+            return Ok(Some(Cause::Change));
         }
         if with_facts(&known, &self.facts()) == *known {
-            return Ok(false);
+            return Ok(None);
         }
         let written =
             nodes.modify_status("", name, |node| *node = with_facts(node, &self.facts())).await?;
         self.tell(&known, &written);
-        Ok(true)
+        // This node itself never says that nothing is known of it.
+        let doubted = ready(&known).is_some_and(|condition| condition.status == "Unknown");
+        Ok(Some(if doubted { Cause::Doubt } else { Cause::Change }))
     }
 
-    async fn register(&self) -> Result<bool, StatusError> {
+    async fn register(&self) -> Result<(), StatusError> {
         let nodes = self.host.storage.typed::<Node>();
         let name = &self.host.config.node_name;
         let mut node = Node::default();
@@ -116,7 +126,7 @@ impl Keeper {
         let written =
             nodes.modify_status("", name, |node| *node = with_facts(node, &self.facts())).await?;
         self.tell(&node, &written);
-        Ok(true)
+        Ok(())
     }
 
     fn facts(&self) -> Facts<'_> {

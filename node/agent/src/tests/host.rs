@@ -1,7 +1,10 @@
 //! The node's object, and what outlives the agent.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::Node;
 use skein_runtime::ContainerRuntime;
+use tokio::time::Instant;
 
 use super::world::World;
 
@@ -40,15 +43,22 @@ async fn a_stopped_runtime_makes_the_node_not_ready_until_it_answers() {
 #[tokio::test(start_paused = true)]
 async fn a_node_declared_unknown_says_that_it_is_alive() {
     let world = World::start().await;
-    let doubt = |node: &mut Node| {
-        let status = node.status.get_or_insert_default();
-        for condition in status.conditions.iter_mut().flatten() {
-            condition.status = "Unknown".into();
-        }
-    };
-    world.storage.typed::<Node>().modify_status("", "h1", doubt).await.expect("doubt");
+    world.doubt().await;
     assert_eq!(world.ready().await.status, "Unknown");
     world.until("the node is ready", async |world| world.ready().await.status == "True").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_declared_unknown_again_and_again_answers_less_and_less_often() {
+    let world = World::start().await;
+    let mut answers = 0;
+    let end = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < end {
+        world.doubt().await;
+        world.until("the node is ready", async |world| world.ready().await.status == "True").await;
+        answers += 1;
+    }
+    assert!((5..=12).contains(&answers), "{answers} answers in a minute");
 }
 
 #[tokio::test(start_paused = true)]

@@ -119,6 +119,17 @@ impl World {
         conditions.into_iter().find(|c| c.type_ == "Ready").unwrap_or_default()
     }
 
+    /// Says that nothing is known of the node, as the leader does.
+    pub(super) async fn doubt(&self) {
+        let doubt = |node: &mut Node| {
+            let status = node.status.get_or_insert_default();
+            for condition in status.conditions.iter_mut().flatten() {
+                condition.status = "Unknown".into();
+            }
+        };
+        self.storage.typed::<Node>().modify_status("", "h1", doubt).await.expect("doubt");
+    }
+
     pub(super) fn pods(&self) -> Client<Pod> {
         self.storage.typed()
     }
