@@ -48,10 +48,18 @@ pub(super) struct Facts<'a> {
     pub(super) now: Timestamp,
 }
 
-/// The node with the labels it must have; others stay.
+/// Names the labels that come from the configuration, separated by commas.
+const CONFIGURED_LABELS: &str = "skein.dev/labels";
+
+/// The node with the labels it must have. Those once configured go when they are no longer; others
+/// stay.
 pub(super) fn with_labels(node: &Node, config: &AgentConfig) -> Node {
     let mut node = node.clone();
     let labels = node.metadata.labels.get_or_insert_default();
+    let annotations = node.metadata.annotations.get_or_insert_default();
+    for key in annotations.remove(CONFIGURED_LABELS).iter().flat_map(|keys| keys.split(',')) {
+        labels.remove(key);
+    }
     let architecture = architecture();
     let fixed = [
         ("kubernetes.io/hostname", config.node_name.as_str()),
@@ -62,6 +70,13 @@ pub(super) fn with_labels(node: &Node, config: &AgentConfig) -> Node {
         labels.insert(key.to_owned(), value.to_owned());
     }
     labels.extend(config.labels.clone());
+    if !config.labels.is_empty() {
+        let keys: Vec<&str> = config.labels.keys().map(String::as_str).collect();
+        annotations.insert(CONFIGURED_LABELS.to_owned(), keys.join(","));
+    }
+    if annotations.is_empty() {
+        node.metadata.annotations = None;
+    }
     node
 }
 

@@ -80,3 +80,21 @@ fn labels_of_others_stay() {
     assert_eq!(labels["kubernetes.io/hostname"], "h1");
     assert_eq!(labels["kubernetes.io/os"], "linux");
 }
+
+#[test]
+fn labels_no_longer_configured_go() {
+    let with = |node: &Node, labels: &[(&str, &str)]| {
+        let labels = labels.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+        with_labels(node, &AgentConfig { labels, ..config() })
+    };
+    let mut node = Node::default();
+    node.metadata.labels = Some([("theirs".to_owned(), "1".to_owned())].into());
+    let plain = with(&node, &[]);
+    assert_eq!(plain.metadata.annotations, None);
+    let both = with(&plain, &[("zone", "a"), ("kubernetes.io/os", "other")]);
+    assert_eq!(with(&both, &[("zone", "a"), ("kubernetes.io/os", "other")]), both);
+    let one = with(&both, &[("zone", "b")]);
+    let labels = one.metadata.labels.clone().expect("labels");
+    assert_eq!((labels["zone"].as_str(), labels["kubernetes.io/os"].as_str()), ("b", "linux"));
+    assert_eq!(with(&one, &[]), plain);
+}
