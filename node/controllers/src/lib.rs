@@ -5,6 +5,7 @@
 //! writes; it works on keys from a queue and does the same whether it heard of a change or only
 //! looks again. [`run`] starts them all for one node that leads.
 
+mod backoff;
 mod cluster;
 mod context;
 mod defaults;

@@ -17,7 +17,8 @@ pub(crate) const FIRST_BATCH: usize = 16;
 /// The most pods that one pass makes or deletes for one replica set, as in Kubernetes.
 pub(crate) const BURST: usize = 500;
 
-/// First and longest pause of a key whose reconciliation failed. The first is about one round trip
+/// First and longest pause of a key whose reconciliation failed, or of a pod whose scheduling
+/// decision could not be written. The first is about one round trip
 /// of a conflicting writer, the longest short enough for a person to wait for.
 pub(crate) const BACKOFF: (Duration, Duration) =
     (Duration::from_millis(20), Duration::from_secs(15));
@@ -42,9 +43,6 @@ pub(crate) const GATHER: Duration = Duration::from_millis(3);
 /// How long a node that the membership does not know of may stay so before it counts as dead: a
 /// fresh leader hears of all others within a few gossip rounds.
 pub(crate) const UNKNOWN_NODE_GRACE: Duration = Duration::from_secs(10);
-
-/// Pause of the scheduler after a decision could not be written.
-pub(crate) const SCHEDULING_RETRY: Duration = Duration::from_millis(500);
 
 /// Pause between two looks at a namespace whose content is still ending; pods that end bring it
 /// back earlier.

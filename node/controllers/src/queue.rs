@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::limits::BACKOFF;
+use crate::backoff;
 
 /// The queue. Shared by reference.
 pub(crate) struct Queue<K> {
@@ -147,17 +147,17 @@ impl<K: Clone + Eq + Hash> State<K> {
     }
 
     fn fail(&mut self, key: &K) -> Duration {
-        let (first, longest) = BACKOFF;
         let failures = self.failures.entry(key.clone()).or_default();
-        let pause = first.saturating_mul(1 << (*failures).min(16));
+        let pause = backoff::pause(*failures);
         *failures = failures.saturating_add(1);
-        pause.min(longest)
+        pause
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::BACKOFF;
 
     async fn is_empty(queue: &Queue<&str>) -> bool {
         tokio::time::timeout(Duration::ZERO, queue.next()).await.is_err()

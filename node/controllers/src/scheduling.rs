@@ -4,27 +4,26 @@
 //! decides about all pending pods at once whenever a pod or a node changed.
 
 mod convert;
+mod hold;
 #[cfg(test)]
 mod tests;
 mod wait;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition};
 use skein_objects::StatusError;
 use skein_scheduler::{Decision, Snapshot, Strategy, schedule};
 use skein_storage::{Client, EventRecorder, EventType};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
-use crate::{
-    cluster::Cluster,
-    limits::{GATHER, SCHEDULING_RETRY},
-    pod,
-    reconcile::is_race,
-    writes::concurrently,
-};
+use crate::{cluster::Cluster, limits::GATHER, pod, reconcile::is_race, writes::concurrently};
 use convert::{bound_pod, node_view, pod_view};
+use hold::Holds;
 
 const SCHEDULER: &str = "default-scheduler";
 
@@ -43,14 +42,19 @@ pub(crate) fn start(cluster: &Cluster, strategy: Strategy) {
         events: cluster.recorder(SCHEDULER),
         strategy,
         assumed: HashMap::new(),
+        holds: Holds::default(),
     };
     cluster.spawn(async move {
         loop {
-            changed.notified().await;
-            tokio::time::sleep(GATHER).await;
-            while !scheduler.pass().await {
-                tokio::time::sleep(SCHEDULING_RETRY).await;
+            match scheduler.holds.next() {
+                Some(due) => tokio::select! {
+                    () = changed.notified() => {}
+                    () = tokio::time::sleep_until(due) => {}
+                },
+                None => changed.notified().await,
             }
+            tokio::time::sleep(GATHER).await;
+            scheduler.pass().await;
         }
     });
 }
@@ -62,15 +66,17 @@ struct Scheduler {
     strategy: Strategy,
     /// Bindings that were written but that the informer does not show yet, by the pod's uid.
     assumed: HashMap<String, String>,
+    /// Pods whose last decision could not be written.
+    holds: Holds,
 }
 
 impl Scheduler {
-    /// Decides about all pending pods and writes the decisions; false if a write failed for
-    /// another reason than that the pod had changed.
-    async fn pass(&mut self) -> bool {
+    /// Decides about all pending pods and writes the decisions. A pod is held back for a while if
+    /// its write failed for another reason than that the pod had changed.
+    async fn pass(&mut self) {
         let (pending, snapshot) = self.observe();
         if pending.is_empty() {
-            return true;
+            return;
         }
         let views: Vec<_> = pending.iter().map(|pod| pod_view(pod)).collect();
         let decisions = schedule(&snapshot, &views, self.strategy);
@@ -78,43 +84,50 @@ impl Scheduler {
             let this = &*self;
             let nodes = &snapshot.nodes;
             async move {
-                match decision {
+                let written = match decision {
                     Decision::Place(index) => {
                         let node = &nodes[index].name;
-                        let bound = this.bind(&pod, node).await;
-                        bound.map(|()| pod.metadata.uid.clone().map(|uid| (uid, node.clone())))
+                        this.bind(&pod, node).await.map(|()| Some(node.clone()))
                     }
                     Decision::Refuse(why) => {
                         this.refuse(&pod, &why.to_string()).await.map(|()| None)
                     }
-                }
+                };
+                (pod, written)
             }
         });
-        let mut complete = true;
-        for result in concurrently(writes).await {
-            match result {
-                Ok(binding) => self.assumed.extend(binding),
-                Err(error) if is_race(&error) => {}
+        for (pod, written) in concurrently(writes).await {
+            let uid = uid_of(&pod);
+            match written {
+                Ok(node) => {
+                    self.holds.release(uid);
+                    self.assumed.extend(node.map(|node| (uid.to_owned(), node)));
+                }
+                Err(error) if is_race(&error) => self.holds.release(uid),
                 Err(error) => {
-                    tracing::warn!(%error, "a scheduling decision could not be written");
-                    complete = false;
+                    let (namespace, name) = names(&pod);
+                    tracing::warn!(
+                        namespace, name, %error, "a scheduling decision could not be written"
+                    );
+                    self.holds.fail(uid, Instant::now());
                 }
             }
         }
-        complete
     }
 
-    /// The pods that wait, oldest first, and everything a decision about them depends on.
+    /// The pods that wait and are not held back, oldest first, and everything a decision about
+    /// them depends on.
     fn observe(&mut self) -> (Vec<Arc<Pod>>, Snapshot) {
         let (mut pending, mut snapshot, mut assumed) =
             (Vec::new(), Snapshot::default(), HashMap::new());
         let pods = self.cluster.pods.list();
         if !pods.iter().any(|pod| wait::waits_for_node(pod)) {
             self.assumed.clear();
+            self.holds.keep(&HashSet::new());
             return (pending, snapshot);
         }
         for pod in pods {
-            let uid = pod.metadata.uid.as_deref().unwrap_or_default();
+            let uid = uid_of(&pod);
             if let Some(node) = pod::node_name(&pod) {
                 if !pod::is_finished(&pod) {
                     snapshot.bound.push(bound_pod(&pod, node));
@@ -127,6 +140,9 @@ impl Scheduler {
             }
         }
         self.assumed = assumed;
+        self.holds.keep(&pending.iter().map(|pod| uid_of(pod)).collect());
+        let now = Instant::now();
+        pending.retain(|pod| !self.holds.holds(uid_of(pod), now));
         pending.sort_by_cached_key(|pod| wait::place_in_line(pod));
         let nodes = self.cluster.nodes.list();
         let nodes = nodes.iter().filter(|node| node.metadata.deletion_timestamp.is_none());
@@ -177,6 +193,10 @@ fn note_refusal(pod: &mut Pod, why: &str, now: Timestamp) {
         ..PodCondition::default()
     };
     conditions.insert(position.unwrap_or(conditions.len()), condition);
+}
+
+fn uid_of(pod: &Pod) -> &str {
+    pod.metadata.uid.as_deref().unwrap_or_default()
 }
 
 fn names(pod: &Pod) -> (&str, &str) {

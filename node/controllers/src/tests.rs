@@ -1,8 +1,8 @@
 //! All controllers together on the in-memory store, with hosts that are simulated: a paused clock
 //! and conditions to wait for, never a pause of its own.
 
-mod late_writes;
 mod scenarios;
+mod store_faults;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
