@@ -161,7 +161,9 @@ async fn serve_connection(
     cancel: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
-    let stream = tokio::time::timeout(limits::HANDSHAKE, tls.accept(stream)).await??;
+    let handshake = tokio::time::timeout(limits::HANDSHAKE, tls.accept(stream));
+    let Some(shaken) = cancel.run_until_cancelled(handshake).await else { return Ok(()) };
+    let stream = shaken??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let identity = certificate.and_then(Identity::from_certificate).map(Arc::new);

@@ -5,6 +5,7 @@ use http::header;
 use serde_json::{Value, json};
 
 use super::harness::Api;
+use crate::limits::HANDSHAKE;
 
 fn names<'a>(items: &'a Value, member: &str) -> Vec<&'a str> {
     items.as_array().unwrap().iter().map(|item| item[member].as_str().unwrap()).collect()
@@ -84,4 +85,15 @@ async fn there_are_no_custom_resources() {
     assert_eq!(list["kind"], "CustomResourceDefinitionList");
     assert_eq!(list["items"], json!([]));
     assert_eq!(api.client().post(path, &json!({})).await.code, 405);
+}
+
+#[tokio::test]
+async fn a_connection_that_never_says_a_word_does_not_delay_the_end() {
+    let api = Api::start().await;
+    let silent = tokio::net::TcpStream::connect(api.server.local_addr()).await.unwrap();
+    // Connections are accepted in order: once this one is served, the silent one was taken.
+    api.client().get("/version").await.ok();
+    api.cancel.cancel();
+    tokio::time::timeout(HANDSHAKE / 2, api.server.stopped()).await.expect("it stops at once");
+    drop(silent);
 }
