@@ -62,7 +62,7 @@ pub(crate) async fn run(host: Arc<Host>, informer: Informer<Node>) {
         tokio::select! {
             change = changes.next() => if change.is_none() { return },
             changed = health.changed() => if changed.is_err() { return },
-            _ = timer.tick() => {}
+            _ = timer.tick() => keeper.routes_due = true,
             () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
         }
     }
@@ -74,8 +74,11 @@ struct Keeper {
     machine: MachineIds,
     /// What was last given to the host's network.
     given: KeptNetwork,
-    /// What was given when this process last ran; serves until the store has answered.
+    /// What is on disk, at first from when this process last ran; serves until the store has
+    /// answered.
     kept: KeptNetwork,
+    /// The routes given may have been lost since, as when a link goes down and up.
+    routes_due: bool,
 }
 
 impl Keeper {
@@ -83,7 +86,7 @@ impl Keeper {
         let data_dir = host.config.data_dir.clone();
         let kept = spawn_blocking(move || checkpoint::network(&data_dir)).await.unwrap_or_default();
         let given = KeptNetwork::default();
-        Self { machine: MachineIds::read(), host, informer, given, kept }
+        Self { machine: MachineIds::read(), host, informer, given, kept, routes_due: false }
     }
 
     /// Makes the node's object or brings it up to date; tells why if it was written.
@@ -173,9 +176,6 @@ impl Keeper {
     async fn keep_network(&mut self) {
         let wanted = self.wanted();
         let Some(range) = &wanted.range else { return };
-        if wanted == self.given {
-            return;
-        }
         if self.given.range.as_ref() != Some(range) {
             let health = match self.host.network.set_range(range).await {
                 Ok(()) => {
@@ -187,23 +187,30 @@ impl Keeper {
             };
             self.host.network_health.send_replace(health);
         }
-        if self.given.range.is_some() && self.given.routes != wanted.routes {
+        let routes_differ = self.routes_due || self.given.routes != wanted.routes;
+        if self.given.range.is_some() && routes_differ {
             match self.host.network.set_routes(&wanted.routes).await {
-                Ok(()) => self.given.routes.clone_from(&wanted.routes),
+                Ok(()) => {
+                    self.given.routes.clone_from(&wanted.routes);
+                    self.routes_due = false;
+                }
                 Err(error) => tracing::warn!(%error, "cannot set the routes to the other hosts"),
             }
         }
-        if wanted == self.given {
+        // A host that cannot be reached now must not cost the next start its range.
+        if self.given.range == wanted.range && self.kept != wanted {
             self.keep(wanted).await;
         }
     }
 
     /// Keeps the network on disk for a start without the store.
-    async fn keep(&self, network: KeptNetwork) {
+    async fn keep(&mut self, network: KeptNetwork) {
         let data_dir = self.host.config.data_dir.clone();
-        let kept = spawn_blocking(move || checkpoint::save_network(&data_dir, &network)).await;
-        if let Ok(Err(error)) = kept {
-            tracing::warn!(%error, "cannot keep the pod range");
+        let saved = network.clone();
+        match spawn_blocking(move || checkpoint::save_network(&data_dir, &saved)).await {
+            Ok(Ok(())) => self.kept = network,
+            Ok(Err(error)) => tracing::warn!(%error, "cannot keep the pod range"),
+            Err(error) => tracing::warn!(%error, "cannot keep the pod range"),
         }
     }
 
@@ -211,7 +218,7 @@ impl Keeper {
     /// not be set up.
     fn retry_at(&self, write_at: Option<Instant>) -> Option<Instant> {
         let wanted = self.wanted();
-        let network = (wanted.range.is_some() && wanted != self.given)
+        let network = (wanted.range.is_some() && (wanted != self.given || self.routes_due))
             .then(|| Instant::now() + limits::STORE_DELAY_MAX);
         write_at.into_iter().chain(network).min()
     }

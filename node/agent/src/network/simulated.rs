@@ -20,6 +20,7 @@ pub struct SimulatedNetwork {
 struct State {
     range: Option<(String, Ipv4Addr)>,
     routes: Vec<Route>,
+    routes_error: Option<String>,
     pods: BTreeMap<String, IpAddr>,
 }
 
@@ -39,6 +40,16 @@ impl SimulatedNetwork {
         self.lock().routes.clone()
     }
 
+    /// Loses the routes, as a link does that goes down and up.
+    pub fn flush_routes(&self) {
+        self.lock().routes.clear();
+    }
+
+    /// Refuses routes from now on with this message; `None` takes them again.
+    pub fn set_routes_error(&self, message: Option<&str>) {
+        self.lock().routes_error = message.map(str::to_owned);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -56,7 +67,11 @@ impl PodNetwork for SimulatedNetwork {
     }
 
     async fn set_routes(&self, routes: &[Route]) -> Result<(), NetworkError> {
-        self.lock().routes = routes.to_vec();
+        let mut state = self.lock();
+        if let Some(message) = &state.routes_error {
+            return Err(NetworkError::Failed(message.clone()));
+        }
+        state.routes = routes.to_vec();
         Ok(())
     }
 

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
 use skein_runtime::ContainerRuntime;
 use tokio::time::Instant;
 
 use super::world::World;
+use crate::checkpoint;
 
 #[tokio::test(start_paused = true)]
 async fn the_node_registers_with_what_the_runtime_tells_of_the_host() {
@@ -64,16 +64,7 @@ async fn a_node_declared_unknown_again_and_again_answers_less_and_less_often() {
 #[tokio::test(start_paused = true)]
 async fn routes_lead_to_the_ranges_of_the_other_nodes() {
     let world = World::start().await;
-    let other =
-        serde_json::json!({"metadata": {"name": "h2"}, "spec": {"podCIDR": "10.42.9.0/24"}});
-    let other: Node = serde_json::from_value(other).expect("a node");
-    world.storage.typed::<Node>().create(&other).await.expect("created");
-    let address = |node: &mut Node| {
-        let address = serde_json::json!([{"type": "InternalIP", "address": "10.77.0.2"}]);
-        let addresses = serde_json::from_value(address).expect("addresses");
-        node.status.get_or_insert_default().addresses = Some(addresses);
-    };
-    world.storage.typed::<Node>().modify_status("", "h2", address).await.expect("address");
+    world.add_peer().await;
     world
         .until("the route is set", async |world| {
             let routes = world.network.routes();
@@ -82,6 +73,33 @@ async fn routes_lead_to_the_ranges_of_the_other_nodes() {
                 && routes[0].via.to_string() == "10.77.0.2"
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn routes_that_were_lost_come_back() {
+    let world = World::start().await;
+    world.add_peer().await;
+    for _ in 0..2 {
+        world.until("the route is set", async |world| world.network.routes().len() == 1).await;
+        world.network.flush_routes();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_without_a_way_to_it_does_not_cost_the_next_start_its_range() {
+    let mut world = World::start().await;
+    world.network.set_routes_error(Some("network is unreachable"));
+    world.add_peer().await;
+    world
+        .until("range and route are on disk", async |world| {
+            let kept = checkpoint::network(world.data.path());
+            kept.range.is_some() && kept.routes.len() == 1
+        })
+        .await;
+    world.store.set_cut(true);
+    world.stop_agent().await;
+    world.start_agent();
+    world.until("the kept route is set", async |world| world.network.routes().len() == 1).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,7 +26,7 @@ pub(super) struct World {
     pub(super) network: Arc<SimulatedNetwork>,
     pub(super) store: Arc<SwitchedStore>,
     pub(super) storage: Storage,
-    data: TempDir,
+    pub(super) data: TempDir,
     clock: Clock,
     agent: Option<(Agent, CancellationToken)>,
 }
@@ -117,6 +117,19 @@ impl World {
         let status = self.node().await.and_then(|node| node.status).unwrap_or_default();
         let conditions = status.conditions.unwrap_or_default();
         conditions.into_iter().find(|c| c.type_ == "Ready").unwrap_or_default()
+    }
+
+    /// Another host joins, with its range and address.
+    pub(super) async fn add_peer(&self) {
+        let other = json!({"metadata": {"name": "h2"}, "spec": {"podCIDR": "10.42.9.0/24"}});
+        let other: Node = serde_json::from_value(other).expect("a node");
+        self.storage.typed::<Node>().create(&other).await.expect("created");
+        let address = |node: &mut Node| {
+            let address = json!([{"type": "InternalIP", "address": "10.77.0.2"}]);
+            let addresses = serde_json::from_value(address).expect("addresses");
+            node.status.get_or_insert_default().addresses = Some(addresses);
+        };
+        self.storage.typed::<Node>().modify_status("", "h2", address).await.expect("address");
     }
 
     /// Says that nothing is known of the node, as the leader does.
