@@ -57,19 +57,23 @@ impl RemoteStore {
     {
         let deadline = Instant::now() + patience;
         let mut last = "no other node is known".to_owned();
+        let mut attempted = false;
         loop {
             for node in self.candidates() {
-                match attempt(node).await {
+                last = match attempt(node).await {
                     Ok(value) => {
                         self.prefer(Some(node));
                         return Ok(value);
                     }
-                    Err(Failed::Final(error)) => return Err(error),
-                    Err(Failed::TryNext(reason)) => {
-                        self.prefer(None);
-                        last = reason;
+                    // Says that nothing was written, which an earlier attempt may belie.
+                    Err(Failed::Final(error @ StoreError::Overloaded)) if attempted => {
+                        error.to_string()
                     }
-                }
+                    Err(Failed::Final(error)) => return Err(error),
+                    Err(Failed::TryNext(reason)) => reason,
+                };
+                attempted = true;
+                self.prefer(None);
                 if Instant::now() >= deadline {
                     return Err(StoreError::Unavailable(last));
                 }
@@ -221,8 +225,59 @@ fn unexpected(reply: &StoreReply) -> StoreError {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use bytes::Bytes;
+    use skein_net::{Handler, MemoryNetwork};
+
     use super::*;
-    use crate::PeerState;
+    use crate::{Operation, PeerState, Precondition};
+
+    /// Answers one after the other, and the last again and again.
+    struct Script(Vec<Result<StoreReply, Refusal>>, AtomicUsize);
+
+    #[async_trait]
+    impl Handler for Script {
+        async fn request(&self, _from: NodeId, _body: Bytes) -> Result<Bytes, String> {
+            let turn = self.1.fetch_add(1, Ordering::Relaxed).min(self.0.len() - 1);
+            codec::encode(&self.0[turn]).map_err(|error| error.to_string())
+        }
+    }
+
+    /// What a write through the only other node comes to when that gives these answers.
+    async fn write_answered(answers: Vec<StoreError>) -> StoreError {
+        let network = MemoryNetwork::new(1);
+        let (near, far) = (network.transport(NodeId(1)), network.transport(NodeId(2)));
+        let answers = answers.into_iter().map(|error| Err(error.into())).collect();
+        far.register(Protocol::Store, Arc::new(Script(answers, AtomicUsize::new(0))));
+        let peer = PeerState {
+            id: NodeId(2),
+            name: "h2".to_owned(),
+            addr: network.address(NodeId(2)).unwrap(),
+            alive: true,
+            zone: String::new(),
+        };
+        let (_sender, peers) = watch::channel(Arc::new(vec![peer]));
+        let put = Operation::Put {
+            key: Key::new("pods", "default", "a"),
+            value: "1".into(),
+            when: Precondition::Any,
+        };
+        RemoteStore::new(near, peers).write(Transaction::new(vec![put])).await.unwrap_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn overload_says_that_nothing_was_written_only_of_the_first_attempt() {
+        let lost = || StoreError::Unavailable("lost".to_owned());
+        let first = write_answered(vec![StoreError::Overloaded]).await;
+        assert_eq!(first, StoreError::Overloaded);
+        let later = write_answered(vec![lost(), StoreError::Overloaded]).await;
+        assert!(matches!(later, StoreError::Unavailable(_)), "{later}");
+        assert!(matches!(
+            Refusal::from(StoreError::Overloaded).after_an_attempt(),
+            Refusal::Store(StoreError::Unavailable(_))
+        ));
+    }
 
     #[test]
     fn the_peer_that_served_last_is_asked_first_unless_it_is_dead() {

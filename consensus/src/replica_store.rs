@@ -134,6 +134,7 @@ impl StoreClient for ReplicaStore {
     async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError> {
         transaction.validate()?;
         let deadline = Instant::now() + limits::WRITE_TIMEOUT;
+        let mut attempted = false;
         loop {
             let leader = self.leader();
             let attempt = async {
@@ -146,6 +147,7 @@ impl StoreClient for ReplicaStore {
                 biased;
                 result = attempt => match result {
                     Ok(revisions) => return Ok(revisions),
+                    Err(refusal) if attempted => refusal.after_an_attempt(),
                     Err(refusal) => refusal,
                 },
                 // Whatever the old leader did with it, the request id makes it apply once.
@@ -155,6 +157,7 @@ impl StoreClient for ReplicaStore {
                     return Err(StoreError::Unavailable(reason));
                 }
             };
+            attempted |= leader.is_some();
             self.pause(leader, refusal, deadline).await?;
         }
     }

@@ -51,6 +51,19 @@ pub(crate) enum Refusal {
     Store(#[from] StoreError),
 }
 
+impl Refusal {
+    /// What it says of a write that was attempted before: that attempt may have succeeded, so
+    /// "overloaded, nothing was written" would be a lie about the whole.
+    pub(crate) fn after_an_attempt(self) -> Self {
+        match self {
+            Self::Store(error @ StoreError::Overloaded) => {
+                Self::Store(StoreError::Unavailable(error.to_string()))
+            }
+            other => other,
+        }
+    }
+}
+
 /// A piece of a list.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ListPart {
