@@ -121,6 +121,11 @@ pub(crate) const STREAM_IDLE: Duration = Duration::from_secs(15);
 /// A replica that has not heard from a leader for this long leaves reading to its peers.
 pub(crate) const LEADER_SILENCE: Duration = Duration::from_secs(3);
 
+/// A replica that has not followed for this long sends its watchers away, and again each time it
+/// passes: to a better replica or, where there is none, back here. Several elections long, so
+/// that none of them disturbs a watch.
+pub(crate) const WATCH_PATIENCE: Duration = Duration::from_secs(30);
+
 /// How long a leader tries to hand over before it stops anyway.
 pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -6,8 +6,7 @@ use async_trait::async_trait;
 
 use crate::{
     Consistency, Key, KeyRange, ListOptions, Listing, Peers, Record, RemoteStore, Replica,
-    Revision, StoreClient, StoreError, Transaction, WatchStream, raft_handler::LastContact,
-    replica_store::ReplicaStore,
+    Revision, StoreClient, StoreError, Transaction, WatchStream, replica_store::ReplicaStore,
 };
 
 /// Chooses between the local replica and the peers for every request anew.
@@ -17,7 +16,6 @@ use crate::{
 /// without quorum.
 pub struct NodeStore {
     local: ReplicaStore,
-    contact: Arc<LastContact>,
     remote: Arc<RemoteStore>,
 }
 
@@ -26,26 +24,14 @@ impl NodeStore {
     pub fn new(replica: &Replica, peers: tokio::sync::watch::Receiver<Peers>) -> Arc<Self> {
         let local = replica.store();
         let remote = RemoteStore::new(Arc::clone(&local.transport), peers);
-        Arc::new(Self { local, contact: replica.contact(), remote })
-    }
-
-    fn prefers_local(&self) -> bool {
-        let status = self.local.status.borrow();
-        status.initialized
-            && status.failure.is_none()
-            && (status.is_leader() || self.contact.is_recent())
-    }
-
-    fn has_local(&self) -> bool {
-        let status = self.local.status.borrow();
-        status.initialized && status.failure.is_none()
+        Arc::new(Self { local, remote })
     }
 
     /// The stores to try, in order.
     fn order(&self) -> (&dyn StoreClient, Option<&dyn StoreClient>) {
-        if self.prefers_local() {
+        if self.local.is_current() {
             (&self.local, None)
-        } else if self.has_local() {
+        } else if self.local.has_data() {
             (self.remote.as_ref(), Some(&self.local))
         } else {
             (self.remote.as_ref(), None)

@@ -26,6 +26,8 @@ use crate::{
 pub(crate) struct Published {
     view: RwLock<View>,
     revision: watch::Sender<Revision>,
+    /// Counts how often the watchers were sent away.
+    released: watch::Sender<u64>,
     channels: RwLock<Channels>,
 }
 
@@ -58,6 +60,7 @@ impl Published {
         Self {
             view: RwLock::new(view),
             revision: watch::Sender::new(since),
+            released: watch::Sender::new(0),
             channels: RwLock::new(Channels { by_resource: HashMap::new(), since, closed: false }),
         }
     }
@@ -112,6 +115,11 @@ impl Published {
         }
     }
 
+    /// Ends every watch there is, so that its owner may find a better replica; it may come back.
+    pub(crate) fn release(&self) {
+        self.released.send_modify(|count| *count += 1);
+    }
+
     /// The current view once it holds `revision`, waiting for it until `deadline`.
     pub(crate) async fn view_at_least(
         &self,
@@ -141,6 +149,7 @@ impl Published {
         }
         let watcher = Watcher {
             news: channel.news.subscribe(),
+            released: self.released.subscribe(),
             channel,
             range: range.clone(),
             position: from,
@@ -176,6 +185,7 @@ struct Watcher {
     published: Arc<Published>,
     channel: Arc<Channel>,
     news: watch::Receiver<News>,
+    released: watch::Receiver<u64>,
     range: KeyRange,
     position: Revision,
     ended: bool,
@@ -201,8 +211,15 @@ impl Watcher {
                 self.position = batch.revision;
                 return Some(Ok(batch));
             }
-            // News or the time for progress: either way there is something to tell.
-            drop(timeout_at(progress, self.news.changed()).await);
+            tokio::select! {
+                biased;
+                _ = self.released.changed() => {
+                    let reason = "the replica does not hear from the cluster".to_owned();
+                    return Some(Err(StoreError::Unavailable(reason)));
+                }
+                // News or the time for progress: either way there is something to tell.
+                _ = timeout_at(progress, self.news.changed()) => {}
+            }
         }
     }
 

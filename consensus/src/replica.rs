@@ -19,6 +19,7 @@ use crate::{
     log_store::LogStore,
     network::Network,
     owner::Owner,
+    published::Published,
     raft::Raft,
     raft_handler::{LastContact, RaftHandler},
     reads::{self, Reads},
@@ -105,7 +106,6 @@ const STATUS_INTERVAL: Duration = Duration::from_millis(500);
 pub struct Replica {
     raft: Raft,
     store: ReplicaStore,
-    contact: Arc<LastContact>,
     tasks: TaskTracker,
     cancel: CancellationToken,
     log_closed: oneshot::Receiver<()>,
@@ -137,9 +137,15 @@ impl Replica {
         let (status_sender, status) = watch::channel(first);
         let (writes, write_line) = Writes::new();
         let (reads, read_line) = Reads::new();
-        let store = ReplicaStore { transport, machine, status, writes, reads };
+        let followed = Arc::clone(&contact);
+        let store = ReplicaStore { transport, machine, status, contact, writes, reads };
 
-        tasks.spawn(follow(raft.clone(), Arc::clone(&contact), status_sender, cancel.clone()));
+        tasks.spawn(follow(raft.clone(), followed, status_sender, cancel.clone()));
+        tasks.spawn(release_watchers(
+            Arc::clone(store.machine.published()),
+            store.status.clone(),
+            cancel.clone(),
+        ));
         tasks.spawn(writes::run(raft.clone(), write_line, cancel.clone()));
         tasks.spawn(reads::run(
             raft.clone(),
@@ -153,11 +159,11 @@ impl Replica {
         tasks.spawn(autopilot::driver::run(raft.clone(), status, peers, cancel.clone()));
         tasks.close();
 
-        let raft_handler = RaftHandler::new(raft.clone(), Arc::clone(&contact));
+        let raft_handler = RaftHandler::new(raft.clone(), Arc::clone(&store.contact));
         store.transport.register(Protocol::Raft, Arc::new(raft_handler));
         let store_handler = StoreHandler::new(raft.clone(), store.clone(), cancel.clone());
         store.transport.register(Protocol::Store, Arc::new(store_handler));
-        Ok(Self { raft, store, contact, tasks, cancel, log_closed })
+        Ok(Self { raft, store, tasks, cancel, log_closed })
     }
 
     /// Founds a group of this node alone; does nothing if it belongs to one. Only the first node
@@ -187,10 +193,6 @@ impl Replica {
 
     pub(crate) fn store(&self) -> ReplicaStore {
         self.store.clone()
-    }
-
-    pub(crate) fn contact(&self) -> Arc<LastContact> {
-        Arc::clone(&self.contact)
     }
 
     /// Hands leadership over if this node leads, writes the state down and stops. When it
@@ -349,6 +351,33 @@ async fn follow(
             _ = ticks.tick() => {}
         }
     }
+}
+
+/// Ends the watches of a replica that stopped following: at once when it failed, and after a
+/// while when it hears from no leader. A node that was removed from the group is told nothing, so
+/// it cannot be distinguished from one that is cut off.
+async fn release_watchers(
+    published: Arc<Published>,
+    mut status: watch::Receiver<RaftStatus>,
+    cancel: CancellationToken,
+) {
+    let watching = async {
+        // Ends with the sender, which is the replica's.
+        while status.wait_for(|now| !now.quorum).await.is_ok() {
+            let settled = status.wait_for(|now| now.quorum || now.failure.is_some());
+            let failed = match timeout(limits::WATCH_PATIENCE, settled).await {
+                Ok(Ok(now)) if now.quorum => continue,
+                Ok(Ok(_)) => true,
+                Ok(Err(_)) => return,
+                Err(_) => false,
+            };
+            published.release();
+            if failed {
+                return;
+            }
+        }
+    };
+    cancel.run_until_cancelled(watching).await;
 }
 
 /// Writes the state down from time to time.

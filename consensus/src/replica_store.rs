@@ -12,6 +12,7 @@ use tokio::{
 use crate::{
     Consistency, Key, KeyRange, ListOptions, Listing, RaftStatus, Record, Revision, StoreClient,
     StoreError, Transaction, WatchStream, limits,
+    raft_handler::LastContact,
     reads::Reads,
     state_machine::Machine,
     store_protocol::{Refusal, StoreReply, StoreRequest},
@@ -25,11 +26,23 @@ pub(crate) struct ReplicaStore {
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) machine: Arc<Machine>,
     pub(crate) status: watch::Receiver<RaftStatus>,
+    pub(crate) contact: Arc<LastContact>,
     pub(crate) writes: Writes,
     pub(crate) reads: Reads,
 }
 
 impl ReplicaStore {
+    /// Whether there is data to read here, be it old.
+    pub(crate) fn has_data(&self) -> bool {
+        let status = self.status.borrow();
+        status.initialized && status.failure.is_none()
+    }
+
+    /// Whether the data here follows the cluster's.
+    pub(crate) fn is_current(&self) -> bool {
+        self.has_data() && (self.status.borrow().is_leader() || self.contact.is_recent())
+    }
+
     /// One attempt at a write, through `leader`.
     async fn attempt(
         &self,
@@ -181,6 +194,9 @@ impl StoreClient for ReplicaStore {
     }
 
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
+        if let Some(failure) = &self.status.borrow().failure {
+            return Err(StoreError::Unavailable(failure.clone()));
+        }
         self.machine.published().watch(range, from)
     }
 }

@@ -38,7 +38,12 @@ impl StoreHandler {
     }
 
     fn check_replica(&self) -> Result<(), Refusal> {
-        if self.store.status.borrow().initialized { Ok(()) } else { Err(Refusal::NoReplica) }
+        if self.store.has_data() { Ok(()) } else { Err(Refusal::NoReplica) }
+    }
+
+    /// A watch of a replica that does not follow would be silent rather than late.
+    fn check_watchable(&self) -> Result<(), Refusal> {
+        if self.store.is_current() { Ok(()) } else { Err(Refusal::NoReplica) }
     }
 
     async fn answer(&self, request: StoreRequest) -> Result<StoreReply, Refusal> {
@@ -84,6 +89,7 @@ impl StoreHandler {
                 }
             }
             StreamRequest::Watch(range, from) => {
+                let allowed = allowed.and_then(|()| self.check_watchable());
                 self.send_watch(stream, allowed, &range, from).await
             }
         }

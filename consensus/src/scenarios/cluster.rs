@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
+use futures::StreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use skein_net::{MemoryNetwork, NodeId, Transport};
 use tokio::{
@@ -11,8 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    Disk, Key, MemoryDisk, Operation, PeerState, Peers, Precondition, RaftStatus, RemoteStore,
-    Replica, ReplicaConfig, Retention, SharedStore, StartError, Transaction,
+    Consistency, Disk, Key, KeyRange, MemoryDisk, Operation, PeerState, Peers, Precondition,
+    RaftStatus, RemoteStore, Replica, ReplicaConfig, Retention, SharedStore, StartError,
+    StoreError, Transaction, WatchStream,
 };
 
 /// Nothing in a healthy cluster takes this long.
@@ -39,6 +41,26 @@ pub(super) fn key(name: impl AsRef<str>) -> Key {
 pub(super) fn put(name: impl AsRef<str>, value: impl Into<Bytes>) -> Transaction {
     let operation = Operation::Put { key: key(name), value: value.into(), when: Precondition::Any };
     Transaction::new(vec![operation])
+}
+
+/// A watch of everything from now on.
+pub(super) async fn watch(store: &SharedStore) -> WatchStream {
+    let (_, now) = store.get(&key("a"), Consistency::Any).await.unwrap();
+    store.watch(&KeyRange::all("pods"), now).await.unwrap()
+}
+
+/// Waits for the error that ends a watch.
+pub(super) async fn end_of(watch: &mut WatchStream) -> StoreError {
+    let ending = async {
+        loop {
+            match watch.next().await {
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return error,
+                None => panic!("the watch ended without an error"),
+            }
+        }
+    };
+    timeout(2 * PATIENCE, ending).await.expect("the watch goes on")
 }
 
 impl Cluster {

@@ -2,8 +2,8 @@
 
 use skein_net::NodeId;
 
-use super::cluster::{Cluster, key, put};
-use crate::{Consistency, StartError};
+use super::cluster::{Cluster, end_of, key, put, watch};
+use crate::{Consistency, KeyRange, Revision, StartError, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn everything_acknowledged_is_there_after_all_hosts_lost_power() {
@@ -54,11 +54,15 @@ async fn a_node_with_a_full_disk_says_so_and_the_others_go_on() {
     let leader = cluster.leader().await;
     let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
     cluster.store(other).write(put("a", "1")).await.unwrap();
+    let mut watch = watch(&cluster.store(leader)).await;
     cluster.disk(leader).set_full(true);
     cluster.store(other).write(put("a", "2")).await.unwrap();
     let status = cluster.until(leader, "told of the failure", |s| s.failure.is_some()).await;
     assert!(!status.is_leader());
     assert!(status.failure.unwrap().contains("no storage space"));
+    assert!(matches!(end_of(&mut watch).await, StoreError::Unavailable(_)));
+    let again = cluster.store(leader).watch(&KeyRange::all("pods"), Revision(0)).await;
+    assert!(matches!(again, Err(StoreError::Unavailable(_))));
     cluster.disk(leader).set_full(false);
     cluster.crash(leader).await;
     cluster.add(leader).await;

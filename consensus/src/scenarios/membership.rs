@@ -1,10 +1,11 @@
 //! The group grows with the cluster, survives its leaders and replaces its dead.
 
+use futures::StreamExt;
 use skein_net::NodeId;
 use tokio::time::Instant;
 
-use super::cluster::{Cluster, key, put};
-use crate::{Consistency, Role};
+use super::cluster::{Cluster, end_of, key, put, watch};
+use crate::{Consistency, NodeStore, RaftStatus, Role, SharedStore, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn voters_grow_from_one_to_five_as_hosts_join_and_two_stand_by() {
@@ -68,6 +69,37 @@ async fn a_voter_dead_for_long_is_replaced_by_a_standby() {
             s.voters.contains(&standby) && !s.voters.contains(&NodeId(dead))
         })
         .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_watches_of_a_node_that_lost_its_place_go_elsewhere() {
+    // Seven have places, so that one waits for a place.
+    let cluster = Cluster::start(6, 8).await;
+    let full = |s: &RaftStatus| s.voters.len() == 5 && s.learners.len() == 2;
+    let standby = cluster.until(1, "had its members", full).await.learners[0];
+    let store: SharedStore = NodeStore::new(cluster.replica(standby.0), cluster.peers());
+    cluster.until(standby.0, "followed", |s| s.quorum).await;
+    let mut silent = watch(&store).await;
+    // Taken for dead and removed, although it lives.
+    cluster.tell(standby.0, false);
+    tokio::time::sleep(super::cluster::PATIENCE).await;
+    cluster.until(1, "removed the standby", |s| !s.learners.contains(&standby)).await;
+    assert!(matches!(end_of(&mut silent).await, StoreError::Unavailable(_)));
+    let mut moved = watch(&store).await;
+    cluster.store(1).write(put("b", "1")).await.unwrap();
+    let news = async { while moved.next().await.unwrap().unwrap().events.is_empty() {} };
+    tokio::time::timeout(super::cluster::PATIENCE, news).await.expect("no news came");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_watch_outlives_an_election() {
+    let mut cluster = Cluster::with_voters(7, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    let mut watch = watch(&cluster.store(other)).await;
+    cluster.crash(leader).await;
+    cluster.store(other).write(put("b", "1")).await.unwrap();
+    while watch.next().await.unwrap().unwrap().events.is_empty() {}
 }
 
 #[tokio::test(start_paused = true)]
