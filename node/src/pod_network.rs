@@ -16,14 +16,20 @@ impl PodNetwork for HostPodNetwork {
     }
 
     async fn set_routes(&self, routes: &[Route]) -> Result<(), NetworkError> {
-        let routes = routes
-            .iter()
-            .map(|route| match route.via {
-                IpAddr::V4(via) => Ok((parse(&route.cidr)?, via)),
-                IpAddr::V6(via) => Err(NetworkError::Invalid(format!("{via} is not IPv4"))),
-            })
-            .collect::<Result<Vec<_>, _>>()?;
-        self.0.set_routes(&routes).await.map_err(translate)
+        // A peer that cannot be routed to must not cost the routes to the others.
+        let mut invalid = Ok(());
+        let mut valid = Vec::new();
+        for route in routes {
+            match (parse(&route.cidr), route.via) {
+                (Ok(cidr), IpAddr::V4(via)) => valid.push((cidr, via)),
+                (Ok(_), IpAddr::V6(via)) => {
+                    invalid = Err(NetworkError::Invalid(format!("{via} is not IPv4")));
+                }
+                (Err(error), _) => invalid = Err(error),
+            }
+        }
+        self.0.set_routes(&valid).await.map_err(translate)?;
+        invalid
     }
 
     async fn attach(&self, pod_uid: &str, pid: u32) -> Result<IpAddr, NetworkError> {
