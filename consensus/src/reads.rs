@@ -60,11 +60,21 @@ pub(crate) async fn run(
             return;
         }
         let leader = status.borrow().leader;
-        let round = async {
+        let mut changes = status.clone();
+        // A dead leader answers nobody; its successor is asked as soon as it is known.
+        let deposed = async { drop(changes.wait_for(|now| now.leader != leader).await) };
+        let asked = async {
             match leader {
                 Some(leader) if leader == transport.local_id() => leader_index(&raft).await,
                 Some(leader) => ask(transport.as_ref(), leader).await,
                 None => Err(Refusal::NotLeader(None)),
+            }
+        };
+        let round = async {
+            tokio::select! {
+                biased;
+                index = asked => index,
+                () = deposed => Err(Refusal::NotLeader(None)),
             }
         };
         let Some(index) = cancel.run_until_cancelled(round).await else { return };

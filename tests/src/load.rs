@@ -94,7 +94,8 @@ impl Writer {
     async fn run(self, kubeconfigs: Vec<Kubeconfig>) -> Result<LoadReport> {
         let mut apis = Vec::new();
         for kubeconfig in kubeconfigs {
-            apis.push(Api::<ConfigMap>::namespaced(client(kubeconfig).await?, &self.namespace));
+            let client = client(kubeconfig, TRY_TIMEOUT).await?;
+            apis.push(Api::<ConfigMap>::namespaced(client, &self.namespace));
         }
         let mut report = LoadReport::default();
         let mut host = 0;
@@ -122,14 +123,14 @@ impl Writer {
     }
 }
 
-/// A client of the one server a kubeconfig names.
+/// A client of the one server a kubeconfig names, which gives up connecting after `connect_timeout`.
 ///
 /// # Errors
 /// When the kubeconfig is unusable.
-pub async fn client(kubeconfig: Kubeconfig) -> Result<Client> {
+pub async fn client(kubeconfig: Kubeconfig, connect_timeout: Duration) -> Result<Client> {
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.connect_timeout = Some(TRY_TIMEOUT);
+    config.connect_timeout = Some(connect_timeout);
     Ok(Client::try_from(config)?)
 }
 

@@ -14,6 +14,8 @@ use tokio::task::JoinSet;
 
 const NAMESPACE: &str = "bench-creates";
 const CONNECTIONS: [usize; 3] = [1, 32, 256];
+/// All connections are made at once, on a machine that also runs the cluster.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PAYLOAD_BYTES: usize = 1_000;
 
 pub(crate) fn measure(cluster: &Cluster, seconds: u64) -> Result<()> {
@@ -51,7 +53,7 @@ async fn write(
 ) -> Result<Vec<Duration>> {
     let mut tasks = JoinSet::new();
     for connection in 0..connections {
-        let api = Api::namespaced(client(kubeconfig.clone()).await?, NAMESPACE);
+        let api = Api::namespaced(client(kubeconfig.clone(), CONNECT_TIMEOUT).await?, NAMESPACE);
         tasks.spawn(write_one(api, connections, connection, Instant::now() + duration));
     }
     let mut latencies = Vec::new();

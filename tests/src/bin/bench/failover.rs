@@ -28,8 +28,9 @@ pub(crate) fn leader_kill(cluster: &Cluster, trials: usize) -> Result<()> {
         writes_go_on(&load, 100)?;
         gaps.push(load.stop()?.longest_gap);
         cluster.script(&["start", &leader])?;
-        all_ready(cluster, &hosts[0])?;
-        cluster.kubectl("", &["delete", "namespace", &namespace_of_trial, "--wait=false"], None)?;
+        all_ready(cluster, &leader)?;
+        let delete = ["delete", "namespace", &namespace_of_trial, "--wait=false"];
+        cluster.kubectl(&hosts[0], &delete, None)?;
     }
     println!("## Leader killed\n\nLongest gap without a write: {}.\n", Sample::new(gaps)?);
     cluster.kubectl("", &["delete", "namespace", namespace, "--wait=false"], None)?;
@@ -64,7 +65,7 @@ pub(crate) fn host_cut(cluster: &Cluster, trials: usize) -> Result<()> {
         })?;
         if leads { &mut leading } else { &mut following }.push(begun.elapsed());
         cluster.script(&["heal", victim])?;
-        all_ready(cluster, witness)?;
+        all_ready(cluster, victim)?;
         cluster.wait_ready(witness, namespace, "app=sleep", 6, DEADLINE)?;
     }
     println!("## Host cut\n\n| host | cut → all pods ready elsewhere |\n| --- | --- |");
