@@ -162,7 +162,7 @@ impl Cluster {
         run(Command::new("docker").args(["-H", &socket]).args(args), None)
     }
 
-    /// The name of the host that leads, asked of `host`.
+    /// The name of the host that leads.
     ///
     /// # Errors
     /// When nobody leads or nobody answers within ten seconds.

@@ -31,9 +31,8 @@ const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// A chunk, or that the archive broke off.
 type Chunk = io::Result<Bytes>;
 
-struct Target {
-    chunks: Option<mpsc::Sender<Chunk>>,
-}
+/// The way to one host, until it is given up.
+type Target = Option<mpsc::Sender<Chunk>>;
 
 /// Sends `archive` to every living host and gathers what came of it.
 pub(super) async fn load(
@@ -47,7 +46,7 @@ pub(super) async fn load(
         verdicts.iter().filter(|(_, one)| one.alive).map(|(id, one)| (*id, one.name.clone()))
     {
         let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
-        targets.push(Target { chunks: Some(sender) });
+        targets.push(Some(sender));
         let chunks = ReceiverStream::new(chunks).boxed();
         if name == hosts.node_name {
             let agent = hosts.agent.clone();
@@ -82,7 +81,7 @@ async fn feed(archive: &mut ByteStream, targets: &mut [Target]) -> io::Result<()
             Ok(Some(chunk)) => chunk,
             Ok(None) => return Ok(()),
             Err(error) => {
-                for sender in targets.iter().filter_map(|target| target.chunks.as_ref()) {
+                for sender in targets.iter().flatten() {
                     let broken = io::Error::new(error.kind(), "the archive broke off");
                     // A target that hangs up first needs no telling.
                     drop(sender.send_timeout(Err(broken), CHUNK_DEADLINE).await);
@@ -91,10 +90,10 @@ async fn feed(archive: &mut ByteStream, targets: &mut [Target]) -> io::Result<()
             }
         };
         for target in targets.iter_mut() {
-            if let Some(sender) = &target.chunks
+            if let Some(sender) = target
                 && sender.send_timeout(Ok(chunk.clone()), CHUNK_DEADLINE).await.is_err()
             {
-                target.chunks = None;
+                *target = None;
             }
         }
     }

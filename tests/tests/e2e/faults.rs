@@ -16,14 +16,14 @@ const NODE_DEADLINE: Duration = Duration::from_secs(60);
 /// Undoes a fault when the test ends, also half-way.
 struct Undo<'a> {
     cluster: &'a Cluster,
-    args: [&'static str; 1],
+    command: &'static str,
     host: String,
 }
 
 impl Drop for Undo<'_> {
     fn drop(&mut self) {
-        if let Err(error) = self.cluster.script(&[self.args[0], &self.host]) {
-            eprintln!("{} {} failed: {error:#}", self.args[0], self.host);
+        if let Err(error) = self.cluster.script(&[self.command, &self.host]) {
+            eprintln!("{} {} failed: {error:#}", self.command, self.host);
         }
     }
 }
@@ -37,7 +37,7 @@ fn every_acknowledged_write_survives_the_killed_leader() -> Result<()> {
 
     let leader = cluster.leader()?;
     cluster.script(&["kill", &leader])?;
-    let undo = Undo { cluster: &cluster, args: ["start"], host: leader.clone() };
+    let undo = Undo { cluster: &cluster, command: "start", host: leader.clone() };
     writes_go_on(&load, 200)?;
     drop(undo);
     node_ready(&cluster, &leader)?;
@@ -61,14 +61,14 @@ fn the_pods_of_a_cut_host_run_elsewhere_and_none_is_doubled_after_healing() -> R
     let cluster = Cluster::attach()?;
     let ns = Namespace::create(&cluster, "e2e-cut")?;
     cluster.apply("h1", &deployment(&ns.name, "web", 6))?;
-    let before = cluster.wait_ready("h1", &ns.name, "app=web", 6, POD_DEADLINE)?;
+    cluster.wait_ready("h1", &ns.name, "app=web", 6, POD_DEADLINE)?;
 
     let leader = cluster.leader()?;
     let hosts = cluster.hosts()?;
     for victim in [leader.clone(), other_than(&hosts, &leader)] {
         let witness = other_than(&hosts, &victim);
         cluster.script(&["cut", &victim])?;
-        let undo = Undo { cluster: &cluster, args: ["heal"], host: victim.clone() };
+        let undo = Undo { cluster: &cluster, command: "heal", host: victim.clone() };
         wait_for("the pods to run elsewhere", POD_DEADLINE, || {
             let pods = cluster.pods(&witness, &ns.name, "app=web")?;
             let running: Vec<&Pod> = pods
@@ -83,7 +83,6 @@ fn the_pods_of_a_cut_host_run_elsewhere_and_none_is_doubled_after_healing() -> R
         cluster.wait_ready(&witness, &ns.name, "app=web", 6, POD_DEADLINE)?;
         no_container_beside_the_pods(&cluster, &ns.name)?;
     }
-    ensure!(!before.is_empty());
     Ok(())
 }
 
@@ -99,7 +98,7 @@ fn all_processes_killed_and_started_keep_the_state_and_every_container() -> Resu
     let mut undo = Vec::new();
     for host in &hosts {
         cluster.script(&["kill", host])?;
-        undo.push(Undo { cluster: &cluster, args: ["start"], host: host.clone() });
+        undo.push(Undo { cluster: &cluster, command: "start", host: host.clone() });
     }
     drop(undo);
     for host in &hosts {
@@ -121,7 +120,7 @@ fn all_processes_killed_and_started_keep_the_state_and_every_container() -> Resu
 fn a_stopped_docker_makes_its_node_not_ready_and_it_recovers_by_itself() -> Result<()> {
     let cluster = Cluster::attach()?;
     cluster.script(&["docker-stop", "h3"])?;
-    let undo = Undo { cluster: &cluster, args: ["docker-start"], host: "h3".into() };
+    let undo = Undo { cluster: &cluster, command: "docker-start", host: "h3".into() };
     let message = wait_for("h3 to be NotReady", NODE_DEADLINE, || {
         let ready = ready_condition(&cluster, "h3")?;
         ensure!(ready["status"] == "False", "{ready}");
