@@ -4,9 +4,10 @@ use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::{Duration, timeout};
 
-use crate::{
+use crate::limits;
+use skein_store::{
     Consistency, Event, Key, KeyRange, ListOptions, Operation, Precondition, Record, Revision,
-    SharedStore, StoreError, Transaction, WatchStream, limits,
+    SharedStore, StoreError, Transaction, WatchStream,
 };
 
 fn key(resource: &str, name: &str) -> Key {

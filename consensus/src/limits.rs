@@ -2,48 +2,8 @@
 
 use std::time::Duration;
 
-/// Operations in one transaction: a namespace's worth of objects bound or removed together.
-pub(crate) const TRANSACTION_OPERATIONS: usize = 4_096;
-
-/// Bytes of keys and values in one transaction; above the 3 MiB that the API takes as one body.
-pub(crate) const TRANSACTION_BYTES: usize = 4 << 20;
-
-/// Request ids remembered so that a retry applies once. A client gives a write up after
-/// seconds; at the 5,000 writes a second one group sustains this is 13 s of them, in 5 MB.
-pub(crate) const REMEMBERED_REQUESTS: usize = 65_536;
-
-/// Changes of one resource kept for watchers that connect or catch up.
-pub(crate) const HISTORY_EVENTS: usize = 8_192;
-
-/// Bytes of changes of one resource kept for watchers.
-pub(crate) const HISTORY_BYTES: usize = 8 << 20;
-
-/// Events in one batch to a watcher: enough to amortise a wake-up, small enough to send at once.
-pub(crate) const WATCH_BATCH_EVENTS: usize = 512;
-
-/// Bytes of events after which a batch to a watcher ends.
-pub(crate) const WATCH_BATCH_BYTES: usize = 1 << 20;
-
-/// How often a watcher without events hears how far it has been served, be it no further.
-pub(crate) const WATCH_PROGRESS: Duration = Duration::from_secs(5);
-
 /// How long a read waits for the replica to reach what it must see.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Bytes of pages each of the two databases keeps in memory. The log is read from its own cache
-/// and the state from the index, so pages matter only for writing.
-pub(crate) const DATABASE_CACHE_BYTES: usize = 4 << 20;
-
-/// Bytes of the newest log entries kept in memory for followers and for applying. A follower
-/// further behind than this is served from disk.
-pub(crate) const LOG_TAIL_BYTES: usize = 4 << 20;
-
-/// Appends, votes and truncations waiting for the disk before the Raft core waits too.
-pub(crate) const LOG_QUEUE: usize = 1_024;
-
-/// Bytes of entries in one message to a follower, if more than one entry: a few milliseconds of
-/// a gigabit link, so that it never delays a heartbeat noticeably.
-pub(crate) const APPEND_BYTES: usize = 1 << 20;
 
 /// Log entries between two snapshots.
 pub(crate) const SNAPSHOT_ENTRIES: u64 = 4_096;
@@ -51,9 +11,6 @@ pub(crate) const SNAPSHOT_ENTRIES: u64 = 4_096;
 /// Log entries kept behind a snapshot, so that a follower that was away for a while, or that is
 /// just receiving a snapshot, still finds what comes after it.
 pub(crate) const LOG_KEEP_ENTRIES: u64 = 8_192;
-
-/// Applied entries after which the state is written to disk. Bounds the replay at a restart.
-pub(crate) const CHECKPOINT_ENTRIES: u64 = 2_048;
 
 /// The longest time between an applied entry and its state on disk.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);

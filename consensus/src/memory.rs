@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::time::Instant;
 
-use crate::{
-    Consistency, Key, KeyRange, ListOptions, Listing, Record, Revision, StoreClient, StoreError,
-    Transaction, WatchStream, limits, published::Published, state::State, view::View,
+use crate::limits;
+use skein_store::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Published, Record, Revision, State,
+    StoreClient, StoreError, Transaction, View, WatchStream,
 };
 
 /// A store in this process's memory. Every read of it is linearizable.

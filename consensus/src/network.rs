@@ -17,13 +17,8 @@ use openraft::{
 use serde::{Deserialize, Serialize};
 use skein_net::{NodeId, Protocol, RpcError, Transport, codec};
 
-use crate::{
-    frames, limits,
-    raft::{Group, Vote},
-    snapshot,
-    state::State,
-    state_machine::Snapshot,
-};
+use crate::{frames, limits, snapshot};
+use skein_store::{Group, Snapshot, State, Vote};
 
 /// A request of Raft. Only ever grows at its end.
 #[derive(Debug, Serialize, Deserialize)]

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{
-    Consistency, Key, KeyRange, ListOptions, Listing, Peers, Record, RemoteStore, Replica,
-    Revision, StoreClient, StoreError, Transaction, WatchStream, replica_store::ReplicaStore,
+use crate::{Peers, RemoteStore, Replica, replica_store::ReplicaStore};
+use skein_store::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Record, Revision, StoreClient, StoreError,
+    Transaction, WatchStream,
 };
 
 /// Chooses between the local replica and the peers for every request anew.

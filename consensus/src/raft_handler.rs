@@ -10,10 +10,9 @@ use tokio::{sync::Semaphore, time::Instant};
 use crate::{
     frames, limits,
     network::{Reply, Request},
-    raft::{Raft, Vote},
     snapshot,
-    state_machine::Snapshot,
 };
+use skein_store::{Raft, Snapshot, Vote};
 
 /// When a leader was last heard of.
 #[derive(Debug, Default)]

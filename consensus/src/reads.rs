@@ -17,10 +17,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    RaftStatus, StoreError, limits,
-    raft::{Group, Raft},
+    RaftStatus, limits,
     store_protocol::{Refusal, StoreReply, StoreRequest},
 };
+use skein_store::{Group, Raft, StoreError};
 
 type Waiting = oneshot::Sender<Result<u64, Refusal>>;
 

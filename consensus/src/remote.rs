@@ -11,9 +11,12 @@ use tokio::{
 };
 
 use crate::{
-    Consistency, Key, KeyRange, ListOptions, Listing, Peers, Record, Revision, StoreClient,
-    StoreError, Transaction, WatchStream, frames, limits,
+    Peers, frames, limits,
     store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
+};
+use skein_store::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Record, Revision, StoreClient, StoreError,
+    Transaction, WatchStream,
 };
 
 /// A client of whichever peer has a replica and answers.
@@ -231,7 +234,8 @@ mod tests {
     use skein_net::{Handler, MemoryNetwork};
 
     use super::*;
-    use crate::{Operation, PeerState, Precondition};
+    use crate::PeerState;
+    use skein_store::{Operation, Precondition};
 
     /// Answers one after the other, and the last again and again.
     struct Script(Vec<Result<StoreReply, Refusal>>, AtomicUsize);

@@ -15,19 +15,17 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Disk, Peers, RaftStatus, SharedStore, StartError, autopilot, limits,
-    log_store::LogStore,
+    Peers, RaftStatus, autopilot, limits,
     network::Network,
-    owner::Owner,
-    published::Published,
-    raft::Raft,
     raft_handler::{LastContact, RaftHandler},
     reads::{self, Reads},
     replica_store::ReplicaStore,
-    state_machine::{Machine, StateMachine},
     status::status_of,
     store_handler::StoreHandler,
     writes::{self, Writes},
+};
+use skein_store::{
+    Disk, LogStore, Machine, Owner, Published, Raft, SharedStore, StartError, StateMachine,
 };
 
 /// When a leader is taken for dead.

@@ -10,14 +10,15 @@ use tokio::{
 };
 
 use crate::{
-    Consistency, Key, KeyRange, ListOptions, Listing, RaftStatus, Record, Revision, StoreClient,
-    StoreError, Transaction, WatchStream, limits,
+    RaftStatus, limits,
     raft_handler::LastContact,
     reads::Reads,
-    state_machine::Machine,
     store_protocol::{Refusal, StoreReply, StoreRequest},
-    view::View,
     writes::Writes,
+};
+use skein_store::{
+    Consistency, Key, KeyRange, ListOptions, Listing, Machine, Record, Revision, StoreClient,
+    StoreError, Transaction, View, WatchStream,
 };
 
 /// Reads here, writes through whoever leads. Cheap to clone.

@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 use skein_net::BoxedStream;
 
 use crate::{
-    Record, RequestId, Revision,
     frames::{self, FrameError},
     limits,
-    raft::{SnapshotMeta, Vote},
-    requests::RequestMemory,
-    state::{Answer, State},
-    view::View,
+};
+use skein_store::{
+    Answer, Record, RequestId, RequestMemory, Revision, SnapshotMeta, State, View, Vote,
 };
 
 /// The highest number of a request that is believed: no cluster gets there, and counting on from
@@ -96,7 +94,7 @@ pub(crate) async fn receive(stream: &mut BoxedStream) -> Result<State, SnapshotE
                     return Err(SnapshotError::Sequence(first_request));
                 }
                 let requests = RequestMemory::restore(
-                    limits::REMEMBERED_REQUESTS,
+                    skein_store::limits::REMEMBERED_REQUESTS,
                     first_request,
                     all_requests,
                 );
@@ -111,7 +109,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::{Key, Operation, Precondition, Transaction};
+    use skein_store::{Key, Operation, Precondition, Transaction};
 
     fn state() -> State {
         let mut state = State::default();

@@ -6,7 +6,7 @@ use openraft::{Instant, RaftMetrics, ServerState};
 use skein_net::NodeId;
 use tokio::time::Duration;
 
-use crate::raft::{Group, LogId};
+use skein_store::{Group, LogId};
 
 /// A node of the cluster, as membership sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]

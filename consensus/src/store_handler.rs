@@ -8,14 +8,13 @@ use tokio::{io::AsyncReadExt, sync::Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    KeyRange, Record, Revision, StoreClient, StoreError,
     frames::{self, FrameError},
     limits,
-    raft::Raft,
     reads::leader_index,
     replica_store::ReplicaStore,
     store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
 };
+use skein_store::{KeyRange, Raft, Record, Revision, StoreClient, StoreError};
 
 /// Serves [`skein_net::Protocol::Store`].
 pub(crate) struct StoreHandler {

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use skein_net::NodeId;
 
-use crate::{
+use skein_store::{
     Consistency, EventBatch, Key, KeyRange, ListOptions, Record, Revision, StoreError, Transaction,
 };
 

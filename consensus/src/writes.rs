@@ -11,11 +11,8 @@ use skein_net::NodeId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    Revision, StoreError, Transaction, limits,
-    raft::{Group, Proposal, Raft},
-    store_protocol::Refusal,
-};
+use crate::{limits, store_protocol::Refusal};
+use skein_store::{Group, Proposal, Raft, Revision, StoreError, Transaction};
 
 /// Takes writes; cloneable.
 #[derive(Clone, Debug)]

@@ -11,7 +11,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{Change, Member, MemberRole, plan};
-use crate::{Peers, RaftStatus, raft::Raft};
+use crate::{Peers, RaftStatus};
+use skein_store::Raft;
 
 /// How often the plan is made anew when nothing asks for it.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -11,9 +11,9 @@ use tokio::{
     time::{Duration, timeout},
 };
 
-use crate::{
-    Consistency, Disk, Key, KeyRange, MemoryDisk, Operation, PeerState, Peers, Precondition,
-    RaftStatus, RemoteStore, Replica, ReplicaConfig, Retention, SharedStore, StartError,
+use crate::{PeerState, Peers, RaftStatus, RemoteStore, Replica, ReplicaConfig, Retention};
+use skein_store::{
+    Consistency, Disk, Key, KeyRange, MemoryDisk, Operation, Precondition, SharedStore, StartError,
     StoreError, Transaction, WatchStream,
 };
 

@@ -1,7 +1,8 @@
 //! Every way to the store keeps the same promises.
 
 use super::cluster::Cluster;
-use crate::{MemoryStore, NodeStore, SharedStore, contract::check};
+use crate::{MemoryStore, NodeStore, contract::check};
+use skein_store::SharedStore;
 
 #[tokio::test(start_paused = true)]
 async fn the_memory_store_keeps_the_contract() {

@@ -10,7 +10,8 @@ use tokio::{
 };
 
 use super::cluster::{key, put};
-use crate::{Consistency, Disk, PeerState, Peers, RaftStatus, Replica, ReplicaConfig, StartError};
+use crate::{PeerState, Peers, RaftStatus, Replica, ReplicaConfig};
+use skein_store::{Consistency, Disk, StartError};
 
 const CLIENTS: usize = 32;
 const WRITES: usize = 20;

@@ -3,7 +3,7 @@
 use skein_net::NodeId;
 
 use super::cluster::{Cluster, end_of, key, put, watch};
-use crate::{Consistency, KeyRange, Revision, StartError, StoreError};
+use skein_store::{Consistency, KeyRange, Revision, StartError, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn everything_acknowledged_is_there_after_all_hosts_lost_power() {

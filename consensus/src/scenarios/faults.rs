@@ -25,7 +25,7 @@ use super::{
     cluster::{Cluster, key, put},
     linearizability::{Action, CALLS, Call, is_linearizable},
 };
-use crate::{Consistency, Event, KeyRange, ListOptions, Revision, SharedStore, StoreError};
+use skein_store::{Consistency, Event, KeyRange, ListOptions, Revision, SharedStore, StoreError};
 
 const CLIENTS: u32 = 4;
 const KEYS: u32 = 24;

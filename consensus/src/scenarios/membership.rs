@@ -5,7 +5,8 @@ use skein_net::NodeId;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, end_of, key, put, watch};
-use crate::{Consistency, NodeStore, RaftStatus, Role, SharedStore, StoreError};
+use crate::{NodeStore, RaftStatus, Role};
+use skein_store::{Consistency, SharedStore, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn voters_grow_from_one_to_five_as_hosts_join_and_two_stand_by() {

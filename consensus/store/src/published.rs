@@ -23,7 +23,7 @@ use crate::{
 
 /// The current view, its history, and who waits for the next. Shared by reference.
 #[derive(Debug)]
-pub(crate) struct Published {
+pub struct Published {
     view: RwLock<View>,
     revision: watch::Sender<Revision>,
     /// Counts how often the watchers were sent away.
@@ -55,7 +55,7 @@ enum News {
 
 impl Published {
     /// Serves `view`; changes before it are not known.
-    pub(crate) fn new(view: View) -> Self {
+    pub fn new(view: View) -> Self {
         let since = view.revision();
         Self {
             view: RwLock::new(view),
@@ -66,12 +66,12 @@ impl Published {
     }
 
     /// The current view.
-    pub(crate) fn view(&self) -> View {
+    pub fn view(&self) -> View {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Serves `view`, which `events` led to, from now on.
-    pub(crate) fn publish(&self, view: View, events: Vec<Event>) {
+    pub fn publish(&self, view: View, events: Vec<Event>) {
         let revision = view.revision();
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         let mut touched: Vec<(Arc<Channel>, Revision)> = Vec::new();
@@ -91,7 +91,7 @@ impl Published {
     }
 
     /// Serves `view`, reached by an unknown way: every watcher before it has to list again.
-    pub(crate) fn replace(&self, view: View) {
+    pub fn replace(&self, view: View) {
         let revision = view.revision();
         *self.view.write().unwrap_or_else(PoisonError::into_inner) = view;
         {
@@ -107,7 +107,7 @@ impl Published {
     }
 
     /// Ends every watch, now and later: the replica is going away.
-    pub(crate) fn close(&self) {
+    pub fn close(&self) {
         let mut channels = self.channels.write().unwrap_or_else(PoisonError::into_inner);
         channels.closed = true;
         for channel in channels.by_resource.values() {
@@ -116,12 +116,12 @@ impl Published {
     }
 
     /// Ends every watch there is, so that its owner may find a better replica; it may come back.
-    pub(crate) fn release(&self) {
+    pub fn release(&self) {
         self.released.send_modify(|count| *count += 1);
     }
 
     /// The current view once it holds `revision`, waiting for it until `deadline`.
-    pub(crate) async fn view_at_least(
+    pub async fn view_at_least(
         &self,
         revision: Revision,
         deadline: Instant,
@@ -137,7 +137,7 @@ impl Published {
     }
 
     /// Follows `range` from after `from`.
-    pub(crate) fn watch(
+    pub fn watch(
         self: &Arc<Self>,
         range: &KeyRange,
         from: Revision,

@@ -14,7 +14,7 @@ use crate::{Transaction, state::Answer};
 
 openraft::declare_raft_types!(
     /// The Raft group. Members are node ids; where they are is the transport's business.
-    pub(crate) Group:
+    pub Group:
         D = Proposal,
         R = Answers,
         NodeId = u64,
@@ -22,31 +22,31 @@ openraft::declare_raft_types!(
 );
 
 /// A log entry.
-pub(crate) type Entry = alias::EntryOf<Group>;
+pub type Entry = alias::EntryOf<Group>;
 /// A term, the leader of it, and whether a quorum granted it.
-pub(crate) type Vote = alias::VoteOf<Group>;
+pub type Vote = alias::VoteOf<Group>;
 /// The place of an entry in the log and the leader that put it there.
-pub(crate) type LogId = alias::LogIdOf<Group>;
+pub type LogId = alias::LogIdOf<Group>;
 /// A membership and the entry that set it.
-pub(crate) type StoredMembership = alias::StoredMembershipOf<Group>;
+pub type StoredMembership = alias::StoredMembershipOf<Group>;
 /// What a snapshot covers.
-pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<Group>;
+pub type SnapshotMeta = alias::SnapshotMetaOf<Group>;
 /// The Raft node itself.
-pub(crate) type Raft = openraft::Raft<Group, crate::state_machine::StateMachine>;
+pub type Raft = openraft::Raft<Group, crate::state_machine::StateMachine>;
 
 /// The encoded transactions of one log entry.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Proposal(Bytes);
+pub struct Proposal(Bytes);
 
 impl Proposal {
     /// Encodes `transactions`.
-    pub(crate) fn encode(transactions: &[Transaction]) -> Result<Self, codec::CodecError> {
+    pub fn encode(transactions: &[Transaction]) -> Result<Self, codec::CodecError> {
         codec::encode(transactions).map(Self)
     }
 
     /// The transactions. An entry this build cannot read stops the replica: skipping it would
     /// make its state differ from the others'.
-    pub(crate) fn decode(&self) -> io::Result<Vec<Transaction>> {
+    pub fn decode(&self) -> io::Result<Vec<Transaction>> {
         codec::decode(&self.0).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 
@@ -70,4 +70,4 @@ impl fmt::Display for Proposal {
 
 /// The answer to each transaction of one log entry; none for entries of Raft itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Answers(pub(crate) Vec<Answer>);
+pub struct Answers(pub Vec<Answer>);

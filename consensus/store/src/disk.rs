@@ -20,7 +20,7 @@ pub enum Disk {
 
 impl Disk {
     /// Opens or makes the database `name`.
-    pub(crate) fn open(&self, name: &str) -> Result<Database, DatabaseError> {
+    pub fn open(&self, name: &str) -> Result<Database, DatabaseError> {
         let mut builder = Builder::new();
         builder.set_cache_size(limits::DATABASE_CACHE_BYTES);
         match self {
@@ -36,7 +36,7 @@ impl Disk {
     }
 
     /// Whether a write may take long, so that it must not happen on a runtime thread.
-    pub(crate) fn is_slow(&self) -> bool {
+    pub fn is_slow(&self) -> bool {
         matches!(self, Self::Directory(_))
     }
 }

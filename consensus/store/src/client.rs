@@ -89,7 +89,7 @@ impl Operation {
     }
 
     /// Bytes it carries: key and value.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         let value = match self {
             Self::Put { value, .. } => value.len(),
             Self::Delete { .. } | Self::Check { .. } => 0,
@@ -114,12 +114,12 @@ impl Transaction {
     }
 
     /// Bytes it carries: keys and values.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.operations.iter().map(Operation::size).sum()
     }
 
     /// Refuses what can never apply: nothing to do, too much at once, or one key named twice.
-    pub(crate) fn validate(&self) -> Result<(), StoreError> {
+    pub fn validate(&self) -> Result<(), StoreError> {
         let count = self.operations.len();
         if count == 0 {
             return Err(StoreError::Invalid("no operations".to_owned()));
@@ -212,7 +212,7 @@ impl Event {
     }
 
     /// Bytes it holds on to.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         match self {
             Self::Put { record, previous } => {
                 record.size() + previous.as_ref().map_or(0, Record::size)

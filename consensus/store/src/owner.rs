@@ -20,11 +20,11 @@ const OWNER_KEY: &str = "owner";
 
 /// The node a data directory belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Owner {
+pub struct Owner {
     /// The cluster's id.
-    pub(crate) cluster: String,
+    pub cluster: String,
     /// The node.
-    pub(crate) node: NodeId,
+    pub node: NodeId,
 }
 
 /// Why a replica cannot start.

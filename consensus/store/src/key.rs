@@ -29,7 +29,7 @@ impl Key {
     }
 
     /// Bytes of its three parts.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.resource.len() + self.namespace.len() + self.name.len()
     }
 }
@@ -67,7 +67,7 @@ impl KeyRange {
     }
 
     /// The least key the range could contain.
-    pub(crate) fn start(&self) -> Key {
+    pub fn start(&self) -> Key {
         let namespace = self.namespace.clone().unwrap_or_default();
         Key { resource: self.resource.clone(), namespace, name: Arc::default() }
     }
@@ -101,7 +101,7 @@ pub struct Record {
 
 impl Record {
     /// Bytes of its key and value.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.key.size() + self.value.len()
     }
 }

@@ -30,13 +30,13 @@ const APPLIED_KEY: &str = "applied";
 
 /// The state after a log entry. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Applied {
+pub struct Applied {
     /// The state.
-    pub(crate) state: State,
+    pub state: State,
     /// The last entry applied to it.
-    pub(crate) last: Option<LogId>,
+    pub last: Option<LogId>,
     /// The last membership applied.
-    pub(crate) membership: StoredMembership,
+    pub membership: StoredMembership,
 }
 
 /// What stands beside the objects, in the same transaction.

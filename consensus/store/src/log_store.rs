@@ -47,7 +47,7 @@ const PURGED_KEY: &str = "purged";
 
 /// The log. Clones are handles to the same one.
 #[derive(Clone, Debug)]
-pub(crate) struct LogStore {
+pub struct LogStore {
     shared: Arc<Shared>,
 }
 
@@ -63,7 +63,7 @@ struct Shared {
 impl LogStore {
     /// Opens the log on `disk`, checks every entry of it and starts its writer. `machine` is
     /// made durable before entries are purged. The receiver ends when the file is closed.
-    pub(crate) fn open(
+    pub fn open(
         disk: &Disk,
         owner: &Owner,
         machine: Arc<Machine>,

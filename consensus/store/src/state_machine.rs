@@ -31,11 +31,11 @@ use crate::{
 };
 
 /// A snapshot as openraft passes it on.
-pub(crate) type Snapshot = openraft::type_config::alias::SnapshotOf<Group, State>;
+pub type Snapshot = openraft::type_config::alias::SnapshotOf<Group, State>;
 
 /// The applied state, shared by whoever reads it, stores it or snapshots it.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub struct Machine {
     applied: Mutex<Applied>,
     /// The log index after the last applied entry.
     next_index: watch::Sender<u64>,
@@ -50,7 +50,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Opens the state on `disk`.
-    pub(crate) fn open(disk: &Disk, owner: &Owner) -> Result<Arc<Self>, StartError> {
+    pub fn open(disk: &Disk, owner: &Owner) -> Result<Arc<Self>, StartError> {
         let (store, applied) = StateStore::open(disk, owner)?;
         Ok(Arc::new(Self {
             next_index: watch::Sender::new(next_index(&applied)),
@@ -65,22 +65,22 @@ impl Machine {
     }
 
     /// Where to read the state and watch it.
-    pub(crate) fn published(&self) -> &Arc<Published> {
+    pub fn published(&self) -> &Arc<Published> {
         &self.published
     }
 
     /// The log index after the last applied entry, and its changes.
-    pub(crate) fn next_index(&self) -> watch::Receiver<u64> {
+    pub fn next_index(&self) -> watch::Receiver<u64> {
         self.next_index.subscribe()
     }
 
     /// The state now.
-    pub(crate) fn applied(&self) -> Applied {
+    pub fn applied(&self) -> Applied {
         self.lock().clone()
     }
 
     /// Makes the state as it is now durable.
-    pub(crate) async fn checkpoint(&self) -> io::Result<()> {
+    pub async fn checkpoint(&self) -> io::Result<()> {
         let mut stored = self.stored.lock().await;
         let applied = self.applied();
         if applied.last == stored.last {
@@ -100,7 +100,7 @@ impl Machine {
     }
 
     /// Returns when enough entries were applied since the last checkpoint.
-    pub(crate) async fn checkpoint_due(&self) {
+    pub async fn checkpoint_due(&self) {
         self.checkpoint_due.notified().await;
     }
 
@@ -147,7 +147,7 @@ fn snapshot_of(applied: Applied) -> Snapshot {
 
 /// openraft's handle to the [`Machine`].
 #[derive(Clone, Debug)]
-pub(crate) struct StateMachine(pub(crate) Arc<Machine>);
+pub struct StateMachine(pub Arc<Machine>);
 
 impl RaftStateMachine<Group> for StateMachine {
     type SnapshotData = State;
@@ -199,7 +199,7 @@ impl RaftStateMachine<Group> for StateMachine {
 
 /// Makes the state at one point durable, so that the log up to there may go.
 #[derive(Debug)]
-pub(crate) struct SnapshotBuilder {
+pub struct SnapshotBuilder {
     machine: Arc<Machine>,
     applied: Applied,
 }

@@ -15,7 +15,7 @@ pub(crate) struct History {
 
 /// The history does not reach back far enough; the oldest revision it can serve from.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooOld(pub(crate) Revision);
+pub(crate) struct TooOld(pub Revision);
 
 impl History {
     /// An empty history that knows of every change after `revision`.

@@ -10,15 +10,15 @@ use crate::{
 
 /// Everything a log entry can change. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct State {
+pub struct State {
     /// The objects.
-    pub(crate) view: View,
+    pub view: View,
     /// The requests applied lately.
-    pub(crate) requests: RequestMemory,
+    pub requests: RequestMemory,
 }
 
 /// The answer to one transaction: the revision of each operation.
-pub(crate) type Answer = Result<Vec<Revision>, StoreError>;
+pub type Answer = Result<Vec<Revision>, StoreError>;
 
 impl Default for State {
     fn default() -> Self {
@@ -28,7 +28,7 @@ impl Default for State {
 
 impl State {
     /// Applies `transaction` whole or not at all and appends what it changed to `changes`.
-    pub(crate) fn apply(&mut self, transaction: &Transaction, changes: &mut Vec<Event>) -> Answer {
+    pub fn apply(&mut self, transaction: &Transaction, changes: &mut Vec<Event>) -> Answer {
         if let Some(answer) = self.requests.answer(transaction.id) {
             return answer.clone();
         }

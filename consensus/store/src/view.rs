@@ -11,14 +11,14 @@ use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision};
 
 /// All objects at one revision. Cheap to clone.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct View {
+pub struct View {
     objects: OrdMap<Key, Arc<Record>>,
     revision: Revision,
 }
 
 /// How one object differs between two views.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Difference<'a> {
+pub enum Difference<'a> {
     /// It is there, and is not or is another one in the older view.
     Written(&'a Record),
     /// It is only in the older view.
@@ -27,36 +27,38 @@ pub(crate) enum Difference<'a> {
 
 impl View {
     /// A view of `records` at `revision`.
-    pub(crate) fn from_records(
-        records: impl IntoIterator<Item = Record>,
-        revision: Revision,
-    ) -> Self {
+    pub fn from_records(records: impl IntoIterator<Item = Record>, revision: Revision) -> Self {
         let objects = records.into_iter().map(|record| (record.key.clone(), Arc::new(record)));
         Self { objects: objects.collect(), revision }
     }
 
     /// The revision of the last change it holds.
-    pub(crate) fn revision(&self) -> Revision {
+    pub fn revision(&self) -> Revision {
         self.revision
     }
 
     /// The object at `key`.
-    pub(crate) fn get(&self, key: &Key) -> Option<&Record> {
+    pub fn get(&self, key: &Key) -> Option<&Record> {
         self.objects.get(key).map(AsRef::as_ref)
     }
 
     /// Every object, in key order.
-    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+    pub fn records(&self) -> impl Iterator<Item = &Record> {
         self.objects.values().map(AsRef::as_ref)
     }
 
+    /// Whether there is no object.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     /// How many objects there are.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.objects.len()
     }
 
     /// A part of a range.
-    pub(crate) fn list(&self, range: &KeyRange, options: &ListOptions) -> Listing {
+    pub fn list(&self, range: &KeyRange, options: &ListOptions) -> Listing {
         let start = match &options.after {
             Some(after) if *after >= range.start() => Bound::Excluded(after.clone()),
             _ => Bound::Included(range.start()),
@@ -72,10 +74,7 @@ impl View {
     }
 
     /// What turns `older` into this view. Parts the two share are not visited.
-    pub(crate) fn differences_to<'a>(
-        &'a self,
-        older: &'a Self,
-    ) -> impl Iterator<Item = Difference<'a>> {
+    pub fn differences_to<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = Difference<'a>> {
         older.objects.diff(&self.objects).map(|item| match item {
             DiffItem::Add(_, record) | DiffItem::Update { new: (_, record), .. } => {
                 Difference::Written(record)

@@ -10,7 +10,7 @@ use crate::{RequestId, state::Answer};
 
 /// What each of the last requests was answered, oldest first. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestMemory {
+pub struct RequestMemory {
     answers: HashMap<RequestId, Answer>,
     order: Vector<RequestId>,
     /// Requests forgotten so far, and so the sequence number of the oldest kept.
@@ -20,12 +20,12 @@ pub(crate) struct RequestMemory {
 
 impl RequestMemory {
     /// An empty memory of `capacity` requests.
-    pub(crate) fn new(capacity: usize) -> Self {
+    pub fn new(capacity: usize) -> Self {
         Self { answers: HashMap::new(), order: Vector::new(), forgotten: 0, capacity }
     }
 
     /// A memory as it was stored: the sequence number of the oldest and all from there on.
-    pub(crate) fn restore(
+    pub fn restore(
         capacity: usize,
         forgotten: u64,
         kept: impl IntoIterator<Item = (RequestId, Answer)>,
@@ -38,12 +38,12 @@ impl RequestMemory {
     }
 
     /// What the request was answered, if it is remembered.
-    pub(crate) fn answer(&self, id: RequestId) -> Option<&Answer> {
+    pub fn answer(&self, id: RequestId) -> Option<&Answer> {
         self.answers.get(&id)
     }
 
     /// Remembers a new request and forgets the oldest beyond the capacity.
-    pub(crate) fn remember(&mut self, id: RequestId, answer: Answer) {
+    pub fn remember(&mut self, id: RequestId, answer: Answer) {
         if self.answers.insert(id, answer).is_none() {
             self.order.push_back(id);
         }
@@ -56,17 +56,17 @@ impl RequestMemory {
     }
 
     /// The sequence number of the oldest request kept.
-    pub(crate) fn first_sequence(&self) -> u64 {
+    pub fn first_sequence(&self) -> u64 {
         self.forgotten
     }
 
     /// The sequence number the next new request gets.
-    pub(crate) fn next_sequence(&self) -> u64 {
+    pub fn next_sequence(&self) -> u64 {
         self.forgotten + self.order.len() as u64
     }
 
     /// The kept requests from sequence number `from` on, in order.
-    pub(crate) fn since(&self, from: u64) -> impl Iterator<Item = (u64, RequestId, &Answer)> {
+    pub fn since(&self, from: u64) -> impl Iterator<Item = (u64, RequestId, &Answer)> {
         let first = from.max(self.forgotten);
         let skip = usize::try_from(first - self.forgotten).unwrap_or(usize::MAX);
         self.order
