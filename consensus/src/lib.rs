@@ -30,7 +30,7 @@ pub use node_store::NodeStore;
 pub use remote::RemoteStore;
 pub use replica::{FoundError, Replica, ReplicaConfig, Retention, Timing};
 pub use skein_store::{
-    Consistency, Disk, Event, EventBatch, Key, KeyRange, ListOptions, Listing, MemoryDisk,
+    Consistency, Disk, Epoch, Event, EventBatch, Key, KeyRange, ListOptions, Listing, MemoryDisk,
     Operation, Precondition, Record, RequestId, Revision, SharedStore, StartError, StoreClient,
     StoreError, Transaction, WatchStream,
 };

@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
+use skein_net::NodeId;
 
-use crate::{Key, KeyRange, Record, Revision, limits};
+use crate::{Epoch, Key, KeyRange, Record, Revision, limits};
 
 /// Names one write so that a retry of it applies once. Random, 128 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -271,6 +272,21 @@ pub enum StoreError {
     /// The disk refused or its content is damaged.
     #[error("storage failed: {0}")]
     Storage(String),
+    /// No majority of the voters answers, so nothing can be written or read for certain; nothing
+    /// was written. Names the voters that are missing.
+    #[error("the cluster has lost its quorum: {} of its voters do not answer", missing.len())]
+    NoQuorum {
+        /// The voters that do not answer.
+        missing: Vec<NodeId>,
+    },
+    /// The replica is of another life of the cluster; nothing was written.
+    #[error("the replica is of epoch {own}, the cluster of epoch {current}: it must rejoin")]
+    Outdated {
+        /// The replica's epoch.
+        own: Epoch,
+        /// The cluster's.
+        current: Epoch,
+    },
 }
 
 /// The replicated store, through a local replica or a peer's.

@@ -6,6 +6,7 @@
 
 mod client;
 mod disk;
+mod epoch;
 mod history;
 mod key;
 pub mod limits;
@@ -25,6 +26,7 @@ pub use client::{
     SharedStore, StoreClient, StoreError, Transaction, WatchStream,
 };
 pub use disk::{Disk, MemoryDisk};
+pub use epoch::Epoch;
 pub use key::{Key, KeyRange, Record, Revision};
 pub use log_store::LogStore;
 pub use owner::{Owner, StartError};

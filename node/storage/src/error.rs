@@ -14,7 +14,10 @@ pub fn read_error(error: StoreError) -> StatusError {
             StatusError::expired(format!("too old resource version: {requested} ({oldest})"))
         }
         StoreError::WatchLagged => StatusError::expired("the watch fell behind: list again"),
-        StoreError::Unavailable(_) | StoreError::Overloaded => unavailable(&error),
+        StoreError::Unavailable(_)
+        | StoreError::Overloaded
+        | StoreError::NoQuorum { .. }
+        | StoreError::Outdated { .. } => unavailable(&error),
         StoreError::PreconditionFailed { .. } | StoreError::Invalid(_) | StoreError::Storage(_) => {
             StatusError::internal(error.to_string())
         }
@@ -32,6 +35,7 @@ pub fn write_error(error: StoreError) -> StatusError {
         StoreError::Overloaded => {
             StatusError::too_many_requests(error.to_string(), RETRY_AFTER_SECONDS)
         }
+        StoreError::NoQuorum { .. } | StoreError::Outdated { .. } => unavailable(&error),
         StoreError::Invalid(why) => StatusError::bad_request(why),
         StoreError::PreconditionFailed { .. }
         | StoreError::Compacted { .. }
