@@ -14,11 +14,9 @@ use skein_net::{
 
 use crate::{
     authority::{Founding, NODE_CERTIFICATE_LIFETIME},
+    core::VERSION,
     data_dir::{DataDir, NodeRecord},
 };
-
-/// The version of this binary, as nodes tell each other.
-pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Everything a node must have before it can speak to its peers.
 pub(crate) struct Start {

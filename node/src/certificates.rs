@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     authority::{Authority, AuthorityError},
-    bootstrap::{VERSION, subject},
+    bootstrap::subject,
+    core::VERSION,
     data_dir::DataDir,
 };
 

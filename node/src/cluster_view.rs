@@ -11,12 +11,14 @@ use skein_net::{Member, NodeId};
 use skein_objects::StatusError;
 use tokio::sync::watch;
 
-use crate::{authority::Authority, liveness::Liveness};
+use crate::{
+    authority::Authority,
+    core::{VERSION_KEY, timestamp},
+    liveness::Liveness,
+};
 
 /// Under which key members gossip the address of their API.
 pub(crate) const API_ADDRESS_KEY: &str = "api";
-/// Under which key members gossip their version.
-pub(crate) const VERSION_KEY: &str = "version";
 
 /// What this node knows of the cluster, put together when asked.
 pub(crate) struct View {
@@ -66,8 +68,7 @@ impl ClusterView for View {
         let mut members: Vec<Value> = verdicts
             .iter()
             .map(|(id, verdict)| {
-                let since = Timestamp::try_from(verdict.since).unwrap_or_default();
-                self.member(*id, &verdict.name, verdict.alive, since)
+                self.member(*id, &verdict.name, verdict.alive, timestamp(verdict.since))
             })
             .collect();
         members.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));

@@ -7,10 +7,7 @@
 mod fan_out;
 mod serve;
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::StreamExt;
@@ -34,8 +31,8 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest answer line: a `Status` is far smaller.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
-/// The agent of this host, once it has started.
-pub(crate) type LocalAgent = Arc<OnceLock<Agent>>;
+/// The agent of this host, if it runs pods.
+pub(crate) type LocalAgent = Option<Agent>;
 
 /// Reaches hosts by name.
 pub(crate) struct Hosts {

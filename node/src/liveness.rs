@@ -11,7 +11,7 @@ use std::{
 };
 
 use skein_net::{Member, Membership, NodeId};
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::registration::{Registration, Registrations};
@@ -80,6 +80,7 @@ async fn follow(
     cancel: CancellationToken,
 ) {
     let mut registered = Vec::new();
+    let start = Instant::now();
     let mut refresh = tokio::time::interval(REGISTRATIONS_INTERVAL);
     loop {
         tokio::select! {
@@ -91,7 +92,7 @@ async fn follow(
             },
         }
         let members = members.borrow_and_update().clone();
-        let now = judge(&members, &registered, started, SystemTime::now());
+        let now = judge(&members, &registered, started, start.elapsed() < UNHEARD_GRACE);
         verdicts.send_if_modified(|before| {
             let changed = **before != now;
             *before = Arc::new(now);
@@ -100,14 +101,14 @@ async fn follow(
     }
 }
 
-/// What follows from the members and the registrations at `now`.
+/// What follows from the members and the registrations, while those never heard of have their
+/// grace and after.
 fn judge(
     members: &[Member],
     registered: &[Registration],
     started: SystemTime,
-    now: SystemTime,
+    in_grace: bool,
 ) -> BTreeMap<NodeId, Verdict> {
-    let in_grace = now.duration_since(started).is_ok_and(|elapsed| elapsed < UNHEARD_GRACE);
     let unheard =
         |one: &Registration| Verdict { name: one.name.clone(), alive: in_grace, since: started };
     let heard =
@@ -156,16 +157,16 @@ mod tests {
         let start = SystemTime::now();
         let members = [member(1, "h1", true, start), member(2, "h2", false, start)];
         let registered = [registration(1, "h1"), registration(2, "h2")];
-        assert_eq!(alive(&judge(&members, &registered, start, start)), [(1, true), (2, false)]);
+        assert_eq!(alive(&judge(&members, &registered, start, true)), [(1, true), (2, false)]);
     }
 
     #[test]
     fn a_node_never_heard_of_has_a_grace_after_the_start() {
         let start = SystemTime::now();
         let registered = [registration(2, "h2")];
-        let before_its_end = judge(&[], &registered, start, start + UNHEARD_GRACE / 2);
+        let before_its_end = judge(&[], &registered, start, true);
         assert_eq!(alive(&before_its_end), [(2, true)]);
-        let after = judge(&[], &registered, start, start + UNHEARD_GRACE);
+        let after = judge(&[], &registered, start, false);
         assert_eq!(alive(&after), [(2, false)]);
     }
 
@@ -173,7 +174,7 @@ mod tests {
     fn a_name_claimed_by_a_new_node_leaves_the_old_one_without() {
         let start = SystemTime::now();
         let members = [member(2, "h2", false, start), member(3, "h2", true, start)];
-        let verdicts = judge(&members, &[registration(3, "h2")], start, start);
+        let verdicts = judge(&members, &[registration(3, "h2")], start, true);
         assert_eq!(alive(&verdicts), [(3, true)]);
     }
 }

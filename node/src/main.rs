@@ -1,18 +1,4 @@
 //! The `skein` binary: the command line, and the node that `skein up` runs.
-//!
-//! Everything is put together here: the crates below know only the traits of each other.
-
-mod authority;
-mod bootstrap;
-mod certificates;
-mod cluster_view;
-mod data_dir;
-mod hosts;
-mod leader;
-mod liveness;
-mod node;
-mod pod_network;
-mod registration;
 
 use std::process::ExitCode;
 
@@ -33,5 +19,5 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    runtime.block_on(skein_cli::run(cli, &host_name, node::up))
+    runtime.block_on(skein_cli::run(cli, &host_name, skein_node::up))
 }

@@ -1,16 +1,32 @@
-//! Reading request bodies within their bounds.
+//! Reading request bodies within their bounds, wherever they come from.
+
+use std::io;
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, TryStreamExt};
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, BodyStream, LengthLimitError, Limited};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, BodyStream, LengthLimitError, Limited, combinators::BoxBody};
+use hyper::body::Body;
 use skein_objects::StatusError;
 
 use crate::limits;
 
+/// Why the body of a request broke off.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The body of every request, from a connection or from memory.
+pub(crate) type RequestBody = BoxBody<Bytes, io::Error>;
+
+/// Any body as the body of a request.
+pub(crate) fn boxed<B>(body: B) -> RequestBody
+where
+    B: Body<Data = Bytes, Error: Into<BodyError>> + Send + Sync + 'static,
+{
+    body.map_err(io::Error::other).boxed()
+}
+
 /// The whole body. One that says it is too large is refused before it is read.
-pub(crate) async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, StatusError> {
+pub(crate) async fn read(headers: &HeaderMap, body: RequestBody) -> Result<Bytes, StatusError> {
     refuse_announced(headers, limits::BODY_BYTES as u64)?;
     match Limited::new(body, limits::BODY_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
@@ -24,18 +40,18 @@ pub(crate) async fn read(headers: &HeaderMap, body: Incoming) -> Result<Bytes, S
 /// The body bit by bit; more than `limit` bytes are an error.
 pub(crate) fn stream(
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
     limit: u64,
-) -> Result<impl Stream<Item = std::io::Result<Bytes>> + Send + 'static, StatusError> {
+) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + 'static, StatusError> {
     refuse_announced(headers, limit)?;
     let mut received = 0_u64;
-    let data = TryStreamExt::map_err(BodyStream::new(body), std::io::Error::other)
-        .try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
+    let data =
+        BodyStream::new(body).try_filter_map(|frame| async move { Ok(frame.into_data().ok()) });
     Ok(data.map(move |chunk| {
         let chunk = chunk?;
         received += chunk.len() as u64;
         if received > limit {
-            return Err(std::io::Error::other(format!("the body is larger than {limit} bytes")));
+            return Err(io::Error::other(format!("the body is larger than {limit} bytes")));
         }
         Ok(chunk)
     }))

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
-use hyper::body::Incoming;
 use skein_objects::{MediaType, StatusError};
 
 use crate::{
-    body, media,
+    body::{self, RequestBody},
+    media,
     media::{BodyType, PatchType},
     query::Query,
     route::{Target, Verb},
@@ -18,7 +18,7 @@ pub(crate) struct Call {
     pub(crate) verb: Verb,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
 }
 
 impl Call {
@@ -27,7 +27,7 @@ impl Call {
         verb: Verb,
         query: Query,
         headers: HeaderMap,
-        body: Incoming,
+        body: RequestBody,
     ) -> Self {
         Self { target, verb, query, headers, body: Some(body) }
     }

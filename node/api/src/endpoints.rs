@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::json;
 use skein_objects::{StatusError, openapi};
 
 use crate::{
-    body, limits,
+    body::{self, RequestBody},
+    limits,
     media::{self, AGGREGATED_DISCOVERY, JSON, OPENAPI_PROTOBUF},
     reply::{self, Reply},
     route::Route,
@@ -24,7 +24,7 @@ pub(crate) async fn respond(
     route: Route,
     method: &Method,
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Reply, StatusError> {
     let wanted = match route {
         Route::Images | Route::Kubeconfig => &[Method::POST][..],
@@ -99,7 +99,7 @@ fn path_name(group: &str, version: &str) -> String {
 async fn load_images(
     service: &Service,
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Reply, StatusError> {
     let archive = body::stream(headers, body, limits::IMAGE_ARCHIVE_BYTES)?.boxed();
     let loads = service.hosts.load_image(archive).await?;
@@ -120,7 +120,7 @@ struct UserRequest {
 async fn issue_user(
     service: &Service,
     headers: &HeaderMap,
-    body: Incoming,
+    body: RequestBody,
 ) -> Result<Reply, StatusError> {
     let bytes = body::read(headers, body).await?;
     let request: UserRequest = serde_json::from_slice(&bytes)

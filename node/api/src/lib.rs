@@ -1,10 +1,12 @@
 //! The Kubernetes REST front: discovery, verbs, watch, OpenAPI.
 //!
-//! One HTTPS listener, every client known by its certificate. A request goes through named
-//! stages: route, authenticate, authorize, admit, store. Each verb is written once over the
-//! registry of kinds in `skein-objects`; all state is behind `skein-storage`.
+//! [`Api`] answers requests; [`serve`] puts one HTTPS listener before it, where every client is
+//! known by its certificate. A request goes through named stages: route, authenticate, authorize,
+//! admit, store. Each verb is written once over the registry of kinds in `skein-objects`; all
+//! state is behind `skein-storage`.
 
 mod access;
+mod api;
 mod body;
 mod call;
 mod cluster;
@@ -28,8 +30,11 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
+pub use api::{Api, LoadLimits};
+pub use body::BodyError;
 pub use cluster::{ClusterView, UserCertificate};
 pub use hosts::{ByteStream, HostProxy, ImageLoad, LogRequest};
 pub use identity::Identity;
+pub use reply::{Reply, ReplyBody};
 pub use server::{ServeError, Server, ServerConfig, serve};
 pub use tls::{TlsConfig, TlsError};

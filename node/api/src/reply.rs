@@ -13,10 +13,10 @@ use skein_objects::{Kind, StatusError};
 use crate::media::JSON;
 
 /// The body of every response.
-pub(crate) type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
+pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
 
 /// A response.
-pub(crate) type Reply = Response<ReplyBody>;
+pub type Reply = Response<ReplyBody>;
 
 /// A response with bytes of a type.
 pub(crate) fn bytes(code: StatusCode, content_type: &'static str, body: Bytes) -> Reply {

@@ -7,7 +7,6 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
 };
-use skein_storage::Storage;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -15,9 +14,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    ClusterView, HostProxy, TlsConfig, TlsError, identity::Identity, limits, service::Service,
-};
+use crate::{Api, TlsConfig, TlsError, identity::Identity, limits};
 
 /// Pause after the system could not accept a connection, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -29,21 +26,12 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Connections open at once.
     pub connections: usize,
-    /// Requests served at once, streams aside.
-    pub requests: usize,
-    /// Watches and followed logs served at once.
-    pub streams: usize,
 }
 
 impl ServerConfig {
     /// Listens on `listen` with the usual bounds.
     pub fn new(listen: SocketAddr) -> Self {
-        Self {
-            listen,
-            connections: limits::CONNECTIONS,
-            requests: limits::REQUESTS,
-            streams: limits::STREAMS,
-        }
+        Self { listen, connections: limits::CONNECTIONS }
     }
 }
 
@@ -83,26 +71,23 @@ impl Server {
     }
 }
 
-/// Starts serving the API until `cancel`.
+/// Starts serving `api` until `cancel`.
 ///
 /// # Errors
 /// Where the address or the certificates cannot be used.
 pub async fn serve(
     config: ServerConfig,
-    storage: Storage,
+    api: Api,
     tls: TlsConfig,
-    hosts: Arc<dyn HostProxy>,
-    cluster: Arc<dyn ClusterView>,
     cancel: CancellationToken,
 ) -> Result<Server, ServeError> {
     let tls = TlsAcceptor::from(tls.into_server_config()?);
     let listen_error = |source| ServeError::Listen { address: config.listen, source };
     let listener = TcpListener::bind(config.listen).await.map_err(listen_error)?;
     let address = listener.local_addr().map_err(listen_error)?;
-    let service = Service::new(storage, hosts, cluster, &config, cancel.clone());
     let acceptor = Acceptor {
         tls,
-        service: Arc::new(service),
+        api,
         slots: Arc::new(Semaphore::new(config.connections)),
         tasks: TaskTracker::new(),
         cancel,
@@ -115,7 +100,7 @@ pub async fn serve(
 
 struct Acceptor {
     tls: TlsAcceptor,
-    service: Arc<Service>,
+    api: Api,
     slots: Arc<Semaphore>,
     tasks: TaskTracker,
     cancel: CancellationToken,
@@ -144,9 +129,9 @@ impl Acceptor {
             tracing::warn!(%peer, "connection closed: too many are open");
             return;
         };
-        let (tls, service, cancel) = (self.tls.clone(), self.service.clone(), self.cancel.clone());
+        let (tls, api, cancel) = (self.tls.clone(), self.api.clone(), self.cancel.clone());
         self.tasks.spawn(async move {
-            if let Err(error) = serve_connection(stream, tls, service, cancel).await {
+            if let Err(error) = serve_connection(stream, tls, api, cancel).await {
                 tracing::debug!(%peer, %error, "connection ended");
             }
             drop(slot);
@@ -157,7 +142,7 @@ impl Acceptor {
 async fn serve_connection(
     stream: TcpStream,
     tls: TlsAcceptor,
-    service: Arc<Service>,
+    api: Api,
     cancel: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
@@ -168,8 +153,8 @@ async fn serve_connection(
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let identity = certificate.and_then(Identity::from_certificate).map(Arc::new);
     let handler = service_fn(move |request| {
-        let (service, identity) = (service.clone(), identity.clone());
-        async move { Ok::<_, std::convert::Infallible>(service.handle(request, identity).await) }
+        let reply = api.handle(request, identity.clone());
+        async move { Ok::<_, std::convert::Infallible>(reply.await) }
     });
     let builder = connection_builder();
     let connection = builder.serve_connection(TokioIo::new(stream), handler);

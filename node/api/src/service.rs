@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use http::{Method, Request, StatusCode};
-use hyper::body::Incoming;
 use serde_json::json;
 use skein_objects::StatusError;
 use skein_storage::Storage;
@@ -12,8 +11,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ClusterView, HostProxy, ServerConfig,
+    ClusterView, HostProxy, LoadLimits,
     access::{self, Attributes},
+    body::RequestBody,
     call::Call,
     discovery::Discovery,
     endpoints,
@@ -42,7 +42,7 @@ impl Service {
         storage: Storage,
         hosts: Arc<dyn HostProxy>,
         cluster: Arc<dyn ClusterView>,
-        config: &ServerConfig,
+        load: LoadLimits,
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -51,15 +51,15 @@ impl Service {
             cluster,
             discovery: Discovery::new(),
             cancel,
-            requests: Arc::new(Semaphore::new(config.requests)),
-            streams: Arc::new(Semaphore::new(config.streams)),
+            requests: Arc::new(Semaphore::new(load.requests)),
+            streams: Arc::new(Semaphore::new(load.streams)),
         }
     }
 
     /// Answers a request; what fails becomes a `Status`.
     pub(crate) async fn handle(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         identity: Option<Arc<Identity>>,
     ) -> Reply {
         let is_head = request.method() == Method::HEAD;
@@ -72,7 +72,7 @@ impl Service {
 
     async fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         identity: Option<&Identity>,
     ) -> Result<Reply, StatusError> {
         let routed = route(request.uri().path());

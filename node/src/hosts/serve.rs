@@ -86,7 +86,7 @@ impl HostServer {
 
 /// Loads an archive into the runtime of this host.
 pub(super) async fn load_locally(node: &str, agent: &LocalAgent, archive: ByteStream) -> ImageLoad {
-    let loaded = match started(agent) {
+    let loaded = match present(agent) {
         Ok(agent) => agent.load_image(archive).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.message),
     };
@@ -101,7 +101,7 @@ pub(super) async fn local_logs(
     agent: &LocalAgent,
     request: LogRequest,
 ) -> Result<ByteStream, StatusError> {
-    Ok(started(agent)?.logs(for_agent(request)).await?)
+    Ok(present(agent)?.logs(for_agent(request)).await?)
 }
 
 fn for_agent(request: LogRequest) -> skein_agent::LogRequest {
@@ -119,6 +119,6 @@ fn for_agent(request: LogRequest) -> skein_agent::LogRequest {
     }
 }
 
-fn started(agent: &LocalAgent) -> Result<&Agent, StatusError> {
-    agent.get().ok_or_else(|| StatusError::service_unavailable("the agent has not started yet"))
+fn present(agent: &LocalAgent) -> Result<&Agent, StatusError> {
+    agent.as_ref().ok_or_else(|| StatusError::service_unavailable("this node runs no pods"))
 }

@@ -180,7 +180,7 @@ async fn without_a_certificate_only_health_and_version_are_served() {
 #[tokio::test]
 async fn too_many_requests_are_told_to_come_back() {
     let api =
-        Api::start_with(skein_consensus::MemoryStore::new(), |config| config.streams = 1).await;
+        Api::start_with(skein_consensus::MemoryStore::new(), |_, load| load.streams = 1).await;
     let client = api.client();
     let mut held = client.watch("/api/v1/pods?watch=1&allowWatchBookmarks=1").await;
     let refused = client.get("/api/v1/pods?watch=1").await;
@@ -194,7 +194,8 @@ async fn too_many_requests_are_told_to_come_back() {
 #[tokio::test]
 async fn connections_beyond_the_bound_are_closed() {
     let api =
-        Api::start_with(skein_consensus::MemoryStore::new(), |config| config.connections = 1).await;
+        Api::start_with(skein_consensus::MemoryStore::new(), |config, _| config.connections = 1)
+            .await;
     let client = api.client();
     let held = client.watch("/api/v1/pods?watch=1").await;
     assert!(client.is_turned_away().await);
@@ -246,7 +247,7 @@ impl StoreClient for Leaderless {
 
 #[tokio::test]
 async fn without_quorum_fresh_reads_and_writes_fail_and_stale_reads_go_on() {
-    let api = Api::start_with(Arc::new(Leaderless), |_| {}).await;
+    let api = Api::start_with(Arc::new(Leaderless), |_, _| {}).await;
     let client = api.client();
     let read = client.get("/api/v1/nodes").await;
     assert_status(&read, 503, "ServiceUnavailable", "no reachable leader", "read");

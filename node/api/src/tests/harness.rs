@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pki::{Authority, Pair};
 use crate::{
-    ByteStream, ClusterView, HostProxy, ImageLoad, LogRequest, Server, ServerConfig,
+    ByteStream, ClusterView, HostProxy, ImageLoad, LoadLimits, LogRequest, Server, ServerConfig,
     UserCertificate, serve,
 };
 
@@ -42,28 +42,24 @@ pub(super) struct Api {
 
 impl Api {
     pub(super) async fn start() -> Self {
-        Self::start_with(MemoryStore::new(), |_| {}).await
+        Self::start_with(MemoryStore::new(), |_, _| {}).await
     }
 
     pub(super) async fn start_with(
         store: SharedStore,
-        configure: impl FnOnce(&mut ServerConfig),
+        configure: impl FnOnce(&mut ServerConfig, &mut LoadLimits),
     ) -> Self {
         let authority = Authority::new();
         let hosts = Arc::new(FakeHosts::default());
         let cancel = CancellationToken::new();
         let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
-        configure(&mut config);
-        let server = serve(
-            config,
-            Storage::new(store),
-            authority.server_config(),
-            hosts.clone(),
-            Arc::new(FakeCluster),
-            cancel.clone(),
-        )
-        .await
-        .unwrap();
+        let mut load = LoadLimits::default();
+        configure(&mut config, &mut load);
+        let storage = Storage::new(store);
+        let api =
+            crate::Api::new(storage, hosts.clone(), Arc::new(FakeCluster), load, cancel.clone());
+        let tls = authority.server_config();
+        let server = serve(config, api, tls, cancel.clone()).await.unwrap();
         let user = authority.issue_user("admin", &["system:masters"]);
         Self { authority, user, hosts, server, cancel }
     }

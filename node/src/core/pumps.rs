@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
 use skein_consensus::{PeerState, Peers};
 use skein_controllers::NodeLiveness;
 use skein_net::Member;
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::timestamp;
 use crate::liveness::{Liveness, Verdicts};
 
 /// Under which key members gossip their failure zone.
@@ -71,8 +71,10 @@ fn by_name(verdicts: &Verdicts) -> skein_controllers::Liveness {
     let named: BTreeMap<String, NodeLiveness> = verdicts
         .values()
         .map(|verdict| {
-            let since = Timestamp::try_from(verdict.since).unwrap_or_default();
-            (verdict.name.clone(), NodeLiveness { alive: verdict.alive, since })
+            (
+                verdict.name.clone(),
+                NodeLiveness { alive: verdict.alive, since: timestamp(verdict.since) },
+            )
         })
         .collect();
     Arc::new(named)

@@ -1,0 +1,65 @@
+//! The API as a value: requests in, responses out, with or without a socket in between.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::Request;
+use hyper::body::Body;
+use skein_storage::Storage;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    ClusterView, HostProxy,
+    body::{self, BodyError},
+    identity::Identity,
+    limits,
+    reply::Reply,
+    service::Service,
+};
+
+/// How much is served at once; what comes on top is answered with 429.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LoadLimits {
+    /// Requests served at once, streams aside.
+    pub requests: usize,
+    /// Watches and followed logs served at once.
+    pub streams: usize,
+}
+
+impl Default for LoadLimits {
+    fn default() -> Self {
+        Self { requests: limits::REQUESTS, streams: limits::STREAMS }
+    }
+}
+
+/// The API of a node. Cheap to clone.
+#[derive(Clone)]
+pub struct Api(Arc<Service>);
+
+impl Api {
+    /// The API over `storage`; watches and logs end with `cancel`.
+    pub fn new(
+        storage: Storage,
+        hosts: Arc<dyn HostProxy>,
+        cluster: Arc<dyn ClusterView>,
+        load: LoadLimits,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self(Arc::new(Service::new(storage, hosts, cluster, load, cancel)))
+    }
+
+    /// Answers a request of a client that is `identity`, if it proved to be anybody. What fails
+    /// is answered with a `Status`.
+    pub fn handle<B>(
+        &self,
+        request: Request<B>,
+        identity: Option<Arc<Identity>>,
+    ) -> impl Future<Output = Reply> + Send + use<B>
+    where
+        B: Body<Data = Bytes, Error: Into<BodyError>> + Send + Sync + 'static,
+    {
+        let service = self.0.clone();
+        let request = request.map(body::boxed);
+        async move { service.handle(request, identity).await }
+    }
+}

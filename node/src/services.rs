@@ -1,0 +1,158 @@
+//! What a node does for the cluster on top of its core: it answers the API, runs pods, and decides
+//! when it leads. Over any container runtime and any pod network; the listener before the API is
+//! not its business.
+
+use std::sync::Arc;
+
+use skein_agent::{Agent, AgentConfig, PodNetwork};
+use skein_api::{Api, LoadLimits};
+use skein_controllers::{ControllerConfig, LeaderContext};
+use skein_net::Protocol;
+use skein_runtime::ContainerRuntime;
+use skein_storage::EventRecorder;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    authority::Authority,
+    cluster_view::View,
+    core::Core,
+    hosts::{HostServer, Hosts, Serves},
+    leader::while_leading,
+};
+
+/// What a node needs to run pods.
+pub struct Workload {
+    /// The agent's choices.
+    pub agent: AgentConfig,
+    /// What runs containers.
+    pub runtime: Arc<dyn ContainerRuntime>,
+    /// What connects them.
+    pub network: Arc<dyn PodNetwork>,
+}
+
+/// What the services of a node are told.
+pub struct ServicesConfig {
+    /// How the leader decides.
+    pub controllers: ControllerConfig,
+    /// What runs pods; a node without runs none.
+    pub workload: Option<Workload>,
+}
+
+/// The running services of a node.
+pub struct Services {
+    api: Api,
+    agent: Option<Agent>,
+    runtime: Option<Arc<dyn ContainerRuntime>>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Services {
+    /// Starts everything on top of `core`.
+    pub fn start(core: &Core, config: ServicesConfig) -> Self {
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let runtime = config.workload.as_ref().map(|workload| workload.runtime.clone());
+        let agent =
+            config.workload.map(|workload| start_agent(core, workload, &tasks, cancel.clone()));
+        for (protocol, serves) in
+            [(Protocol::Proxy, Serves::Logs), (Protocol::Blob, Serves::Images)]
+        {
+            let server = HostServer { node_name: core.name.clone(), agent: agent.clone(), serves };
+            core.transport.register(protocol, Arc::new(server));
+        }
+        let api = api(core, agent.clone(), cancel.clone());
+        lead(core, config.controllers, &tasks, cancel.clone());
+        tasks.close();
+        Self { api, agent, runtime, tasks, cancel }
+    }
+
+    /// The API of this node.
+    pub fn api(&self) -> &Api {
+        &self.api
+    }
+
+    /// Lets everything begin to end, the streams of the API among it.
+    pub fn begin_stop(&self) {
+        self.cancel.cancel();
+    }
+
+    /// Ends everything; containers run on.
+    pub async fn stop(self) {
+        self.begin_stop();
+        if let Some(agent) = &self.agent {
+            agent.stopped().await;
+        }
+        self.tasks.wait().await;
+    }
+
+    /// Ends everything and every pod of this host: it is no longer part of the cluster.
+    pub async fn stop_and_end_pods(self) {
+        let runtime = self.runtime.clone();
+        self.stop().await;
+        if let Some(runtime) = runtime {
+            end_pods(&*runtime).await;
+        }
+    }
+}
+
+async fn end_pods(runtime: &dyn ContainerRuntime) {
+    let sandboxes = match runtime.list_sandboxes().await {
+        Ok(sandboxes) => sandboxes,
+        Err(error) => {
+            tracing::error!(%error, "the pods of this host were not ended");
+            return;
+        }
+    };
+    for sandbox in sandboxes {
+        if let Err(error) = runtime.remove_sandbox(&sandbox.id).await {
+            let pod = format!("{}/{}", sandbox.namespace, sandbox.name);
+            tracing::error!(pod, %error, "a pod of this host was not ended");
+        }
+    }
+}
+
+fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
+    let hosts = Hosts {
+        node_name: core.name.clone(),
+        transport: core.transport.clone(),
+        liveness: core.liveness.clone(),
+        agent,
+    };
+    let view = View {
+        cluster_id: core.cluster_id.clone(),
+        raft: core.replica.status(),
+        members: core.membership.members(),
+        liveness: core.liveness.clone(),
+        authority: Authority::new(core.store.clone()),
+    };
+    let (hosts, view) = (Arc::new(hosts), Arc::new(view));
+    Api::new(core.storage.clone(), hosts, view, LoadLimits::default(), cancel)
+}
+
+fn start_agent(
+    core: &Core,
+    workload: Workload,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) -> Agent {
+    let storage = core.storage.clone();
+    let recorder = EventRecorder::start(&storage, "skein-agent", &core.name, tasks, cancel.clone());
+    Agent::start(workload.agent, storage, workload.runtime, workload.network, recorder, cancel)
+}
+
+/// Decides for the cluster whenever this node leads.
+fn lead(core: &Core, config: ControllerConfig, tasks: &TaskTracker, cancel: CancellationToken) {
+    let liveness = core.node_liveness(tasks, cancel.clone());
+    let store = core.store.clone();
+    let node_name = core.name.clone();
+    let work = move |reign| {
+        let context = LeaderContext {
+            store: store.clone(),
+            node_name: node_name.clone(),
+            liveness: liveness.clone(),
+            config: config.clone(),
+        };
+        skein_controllers::run(context, reign)
+    };
+    tasks.spawn(while_leading(core.replica.status(), cancel, work));
+}

@@ -1,0 +1,98 @@
+//! The node of `skein up` from its start to its end.
+//!
+//! [`Foundation`] is what makes it a member of the cluster: identity, QUIC, the core. [`Front`] is
+//! what it does there: API, agent, and the leader's work.
+
+mod foundation;
+mod front;
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result, bail};
+use skein_cli::UpOptions;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use self::{foundation::Foundation, front::Front};
+use crate::core::Departure;
+
+/// Runs the node of `skein up` until SIGTERM or SIGINT. Containers run on after it.
+///
+/// # Errors
+/// What keeps the node from starting, or why it is no longer part of the cluster.
+pub async fn up(options: UpOptions) -> Result<()> {
+    let filter: EnvFilter =
+        options.log_level.parse().context("--log-level is not a filter of log lines")?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    let mut signals = Signals::new()?;
+    let foundation = tokio::select! {
+        started = Foundation::start(&options) => started?,
+        () = signals.any() => return Ok(()),
+    };
+    let ended = serve(&foundation, &options, &mut signals).await;
+    foundation.stop().await;
+    match ended? {
+        Ended::Stopped => Ok(()),
+        Ended::Departed(Departure::Replaced) => bail!(
+            "another host joined as {:?} while this one was away and has its pods now; to join \
+             again, use an empty --data-dir, another --name and a token",
+            options.name
+        ),
+    }
+}
+
+/// How the services of a node came to their end.
+enum Ended {
+    Stopped,
+    Departed(Departure),
+}
+
+/// Runs the services until there is a reason to end.
+async fn serve(
+    foundation: &Foundation,
+    options: &UpOptions,
+    signals: &mut Signals,
+) -> Result<Ended> {
+    let front = tokio::select! {
+        started = Front::start(foundation, options) => started?,
+        () = signals.any() => return Ok(Ended::Stopped),
+    };
+    tracing::info!(name = options.name, api = %front.api_address(), "the node is up");
+    let ended = tokio::select! {
+        () = signals.any() => Ended::Stopped,
+        departure = foundation.core.departed() => Ended::Departed(departure),
+    };
+    match ended {
+        Ended::Stopped => {
+            tracing::info!("the node stops; its containers run on");
+            front.stop().await;
+        }
+        Ended::Departed(_) => front.stop_and_end_pods().await,
+    }
+    Ok(ended)
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
