@@ -296,7 +296,7 @@ async fn open(disk: &Disk, owner: Owner) -> Result<Opened, StartError> {
         let (log, closed) = LogStore::open(disk, owner, Arc::clone(&machine))?;
         Ok((machine, log, closed))
     };
-    if !disk.is_slow() {
+    if let Disk::Memory(_) = disk {
         return open(disk, &owner);
     }
     let disk = disk.clone();

@@ -139,7 +139,7 @@ impl Cluster {
         self.stores.send_modify(|stores| drop(stores.remove(&id)));
         let node = self.nodes.get_mut(&id).unwrap();
         let luck = &mut self.luck;
-        node.disk.crash(|| luck.random());
+        node.disk.crash(|bytes| luck.random_range(0..=bytes));
         if let Some(replica) = node.replica.take() {
             replica.abort().await;
         }

@@ -1,10 +1,11 @@
 //! Where a replica keeps its files.
 
 mod memory;
+mod small;
 
 use std::{io, path::PathBuf};
 
-pub use memory::MemoryDisk;
+pub use memory::{DiskAction, DiskOperation, Fault, MemoryDisk, SECTOR_BYTES};
 use redb::{Builder, Database, DatabaseError};
 
 use crate::limits;
@@ -25,19 +26,40 @@ impl Disk {
         builder.set_cache_size(limits::DATABASE_CACHE_BYTES);
         match self {
             Self::Directory(path) => {
-                std::fs::create_dir_all(path).map_err(DatabaseError::from)?;
-                let database = builder.create(path.join(name))?;
+                let path = path.join(name);
+                small::make_parent(&path)?;
+                let database = builder.create(&path)?;
                 // The file itself must survive a power cut, not only what is in it.
-                std::fs::File::open(path).and_then(|directory| directory.sync_all())?;
+                small::sync_parent(&path)?;
                 Ok(database)
             }
             Self::Memory(disk) => builder.create_with_backend(disk.open(name)),
         }
     }
 
-    /// Whether a write may take long, so that it must not happen on a runtime thread.
-    pub fn is_slow(&self) -> bool {
-        matches!(self, Self::Directory(_))
+    /// Runs `work`, which may wait for a device: then on a thread that may wait.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        match self {
+            Self::Directory(_) => {
+                tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+            }
+            Self::Memory(_) => work(),
+        }
+    }
+
+    /// Waits as long as the simulated device takes for half a sync; a real one takes its time by
+    /// itself. To be called before and after what is written, so that a power cut may come on
+    /// either side of it.
+    pub(crate) async fn settle(&self) {
+        if let Self::Memory(disk) = self {
+            let latency = disk.sync_latency();
+            if !latency.is_zero() {
+                tokio::time::sleep(latency / 2).await;
+            }
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod client;
 mod disk;
 mod epoch;
 mod history;
+mod inspection;
 mod key;
 pub mod limits;
 mod log_store;
@@ -25,8 +26,9 @@ pub use client::{
     Consistency, Event, EventBatch, ListOptions, Listing, Operation, Precondition, RequestId,
     SharedStore, StoreClient, StoreError, Transaction, WatchStream,
 };
-pub use disk::{Disk, MemoryDisk};
+pub use disk::{Disk, DiskAction, DiskOperation, Fault, MemoryDisk, SECTOR_BYTES};
 pub use epoch::Epoch;
+pub use inspection::{Inspection, inspect};
 pub use key::{Key, KeyRange, Record, Revision};
 pub use log_store::LogStore;
 pub use owner::{Owner, StartError};

@@ -45,6 +45,25 @@ const VOTE_KEY: &str = "vote";
 const COMMITTED_KEY: &str = "committed";
 const PURGED_KEY: &str = "purged";
 
+/// Everything in the log's file, without changing it.
+pub(crate) fn contents(disk: &Disk) -> Result<Contents, StartError> {
+    let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
+    let tail = load::load(&database)?;
+    let first = tail.purged.map_or(0, |purged| purged.index + 1);
+    let last = tail.last().map_or(0, |last| last.index + 1);
+    let entries = load::read(&database, first, last, usize::MAX)
+        .map_err(|source| StartError::Disk { file: FILE, source })?;
+    Ok(Contents { vote: tail.vote, purged: tail.purged, entries })
+}
+
+/// What a log holds.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) vote: Option<Vote>,
+    pub(crate) purged: Option<LogId>,
+    pub(crate) entries: Vec<Entry>,
+}
+
 /// The log. Clones are handles to the same one.
 #[derive(Clone, Debug)]
 pub struct LogStore {
@@ -57,7 +76,7 @@ struct Shared {
     database: Arc<Database>,
     writer: Writer,
     machine: Arc<Machine>,
-    slow_disk: bool,
+    disk: Disk,
 }
 
 impl LogStore {
@@ -75,14 +94,9 @@ impl LogStore {
         let tail = Arc::new(Mutex::new(tail));
         let database = Arc::new(database);
         let committer = Committer::new(Arc::clone(&database), Arc::clone(&tail));
-        let slow_disk = disk.is_slow();
-        let (writer, closed) = if slow_disk {
-            Writer::on_a_thread(committer)
-                .map_err(|source| StartError::Disk { file: FILE, source })?
-        } else {
-            Writer::inline(committer)
-        };
-        let shared = Shared { tail, database, writer, machine, slow_disk };
+        let (writer, closed) = Writer::start(committer, disk)
+            .map_err(|source| StartError::Disk { file: FILE, source })?;
+        let shared = Shared { tail, database, writer, machine, disk: disk.clone() };
         Ok((Self { shared: Arc::new(shared) }, closed))
     }
 
@@ -109,11 +123,7 @@ impl LogStore {
         }
         let database = Arc::clone(&self.shared.database);
         let read = move || load::read(&database, start, first_recent, bytes);
-        let mut entries = if self.shared.slow_disk {
-            tokio::task::spawn_blocking(read).await.map_err(io::Error::other)??
-        } else {
-            read()?
-        };
+        let mut entries = self.shared.disk.run(read).await?;
         let complete = match entries.last() {
             Some(last) => last.index() + 1 == first_recent,
             // All of them were purged meanwhile.

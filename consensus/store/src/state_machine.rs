@@ -43,7 +43,7 @@ pub struct Machine {
     store: Arc<StateStore>,
     /// What the store holds.
     stored: tokio::sync::Mutex<Applied>,
-    slow_disk: bool,
+    disk: Disk,
     since_checkpoint: AtomicU64,
     checkpoint_due: Notify,
 }
@@ -58,7 +58,7 @@ impl Machine {
             stored: tokio::sync::Mutex::new(applied.clone()),
             applied: Mutex::new(applied),
             store: Arc::new(store),
-            slow_disk: disk.is_slow(),
+            disk: disk.clone(),
             since_checkpoint: AtomicU64::new(0),
             checkpoint_due: Notify::new(),
         }))
@@ -87,14 +87,10 @@ impl Machine {
             return Ok(());
         }
         self.since_checkpoint.store(0, Ordering::Relaxed);
-        if self.slow_disk {
-            let (store, before, after) = (Arc::clone(&self.store), stored.clone(), applied.clone());
-            tokio::task::spawn_blocking(move || store.write(&before, &after))
-                .await
-                .map_err(io::Error::other)??;
-        } else {
-            self.store.write(&stored, &applied)?;
-        }
+        let (store, before, after) = (Arc::clone(&self.store), stored.clone(), applied.clone());
+        self.disk.settle().await;
+        self.disk.run(move || store.write(&before, &after)).await?;
+        self.disk.settle().await;
         *stored = applied;
         Ok(())
     }

@@ -63,6 +63,11 @@ impl StateStore {
         Ok((Self { database }, applied))
     }
 
+    /// Reads all of the file, whoever's it is.
+    pub(crate) fn read(disk: &Disk) -> Result<Applied, StartError> {
+        load(&disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?)
+    }
+
     /// Makes `applied` durable, where `stored` is what the file holds.
     pub(crate) fn write(&self, stored: &Applied, applied: &Applied) -> io::Result<()> {
         let transaction = self.database.begin_write().map_err(io_error)?;
@@ -106,7 +111,11 @@ impl StateStore {
 fn load(database: &Database) -> Result<Applied, StartError> {
     let disk = |error: redb::Error| StartError::disk(FILE, error);
     let transaction = database.begin_read().map_err(|error| disk(error.into()))?;
-    let meta = transaction.open_table(META).map_err(|error| disk(error.into()))?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Applied::default()),
+        Err(error) => return Err(disk(error.into())),
+    };
     let Some(progress) = meta.get(APPLIED_KEY).map_err(|error| disk(error.into()))? else {
         return Ok(Applied::default());
     };

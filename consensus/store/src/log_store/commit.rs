@@ -51,10 +51,9 @@ impl Committer {
         Self { database, tail, committed: None }
     }
 
-    /// Makes a group of steps durable and tells whoever waits for each, in order.
-    pub(super) fn commit(&mut self, steps: Vec<Step>) {
-        let result = self.write(&steps);
-        if let Err(error) = &result {
+    /// Tells whoever waits for each step what became of the group, in order.
+    pub(super) fn finish(&self, steps: Vec<Step>, result: &io::Result<()>) {
+        if let Err(error) = result {
             tracing::error!(%error, "the raft log cannot be written");
         }
         for step in steps {
@@ -71,7 +70,7 @@ impl Committer {
                     Change::Vote(_) | Change::Purge(_) => {}
                 }
             }
-            let answer = match &result {
+            let answer = match result {
                 Ok(()) => Ok(()),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
             };
@@ -83,7 +82,8 @@ impl Committer {
         }
     }
 
-    fn write(&mut self, steps: &[Step]) -> io::Result<()> {
+    /// Makes a group of steps durable, whole or not at all.
+    pub(super) fn write(&mut self, steps: &[Step]) -> io::Result<()> {
         let committed = self.tail.lock().unwrap_or_else(PoisonError::into_inner).committed;
         let transaction = self.database.begin_write().map_err(io_error)?;
         {

@@ -28,7 +28,11 @@ pub(super) fn load(database: &Database) -> Result<Tail, StartError> {
 fn load_all(database: &Database) -> Result<Tail, StartError> {
     let disk = |error: redb::Error| StartError::disk(FILE, error);
     let transaction = database.begin_read().map_err(|error| disk(error.into()))?;
-    let meta = transaction.open_table(META).map_err(|error| disk(error.into()))?;
+    let meta = match transaction.open_table(META) {
+        Ok(meta) => meta,
+        Err(redb::TableError::TableDoesNotExist(_)) => return Ok(Tail::default()),
+        Err(error) => return Err(disk(error.into())),
+    };
     let mut tail = Tail::default();
     tail.vote = single(&meta, VOTE_KEY)?;
     tail.committed = single::<Option<LogId>>(&meta, COMMITTED_KEY)?.flatten();

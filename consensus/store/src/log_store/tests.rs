@@ -14,17 +14,25 @@ fn owner() -> Owner {
     Owner { cluster: "test".to_owned(), node: NodeId(1) }
 }
 
-fn open(disk: &Disk) -> Result<(LogStore, StateMachine), StartError> {
+type Closed = oneshot::Receiver<()>;
+
+fn open(disk: &Disk) -> Result<(LogStore, StateMachine, Closed), StartError> {
     let machine = Machine::open(disk, &owner())?;
-    let (log, _) = LogStore::open(disk, &owner(), Arc::clone(&machine))?;
-    Ok((log, StateMachine(machine)))
+    let (log, closed) = LogStore::open(disk, &owner(), Arc::clone(&machine))?;
+    Ok((log, StateMachine(machine), closed))
+}
+
+/// Closes the files and waits until they are.
+async fn close((log, machine, closed): (LogStore, StateMachine, Closed)) {
+    drop((log, machine));
+    closed.await.unwrap_err();
 }
 
 struct InMemory;
 
 impl StoreBuilder<Group, LogStore, StateMachine> for InMemory {
     async fn build(&self) -> Result<((), LogStore, StateMachine), openraft::StorageError<Group>> {
-        let (log, machine) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
+        let (log, machine, _) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
         Ok(((), log, machine))
     }
 }
@@ -36,7 +44,7 @@ impl StoreBuilder<Group, LogStore, StateMachine, tempfile::TempDir> for InDirect
         &self,
     ) -> Result<(tempfile::TempDir, LogStore, StateMachine), openraft::StorageError<Group>> {
         let directory = tempfile::tempdir().unwrap();
-        let (log, machine) = open(&Disk::Directory(directory.path().to_owned())).unwrap();
+        let (log, machine, _) = open(&Disk::Directory(directory.path().to_owned())).unwrap();
         Ok((directory, log, machine))
     }
 }
@@ -73,19 +81,19 @@ async fn indexes(log: &mut LogStore, range: std::ops::Range<u64>) -> Vec<u64> {
 async fn acknowledged_entries_and_votes_survive_a_power_cut_that_loses_the_rest() {
     let memory = MemoryDisk::new();
     let disk = Disk::Memory(memory.clone());
-    let (mut log, _machine) = open(&disk).unwrap();
+    let (mut log, machine, closed) = open(&disk).unwrap();
     let vote = Vote::new(3, 1);
     log.save_vote(&vote).await.unwrap();
     for index in 0..50 {
         log.blocking_append([entry(index, 100)]).await.unwrap();
     }
     let mut flips = 0u32;
-    memory.crash(|| {
+    memory.crash(|bytes| {
         flips += 1;
-        flips.is_multiple_of(2)
+        if flips.is_multiple_of(2) { bytes } else { 0 }
     });
-    drop((log, _machine));
-    let (mut log, _machine) = open(&disk).unwrap();
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
     assert_eq!(log.read_vote().await.unwrap(), Some(vote));
     assert_eq!(indexes(&mut log, 0..100).await, (0..50).collect::<Vec<_>>());
 }
@@ -93,22 +101,22 @@ async fn acknowledged_entries_and_votes_survive_a_power_cut_that_loses_the_rest(
 #[tokio::test]
 async fn a_commit_noted_before_its_entries_were_written_counts_up_to_the_last_written() {
     let disk = Disk::Memory(MemoryDisk::new());
-    let (mut log, machine) = open(&disk).unwrap();
+    let (mut log, machine, closed) = open(&disk).unwrap();
     log.save_committed(Some(entry(9, 1).log_id())).await.unwrap();
     log.save_vote(&Vote::new(1, 1)).await.unwrap();
-    drop((log, machine));
-    let (mut log, machine) = open(&disk).unwrap();
+    close((log, machine, closed)).await;
+    let (mut log, machine, closed) = open(&disk).unwrap();
     assert_eq!(log.read_committed().await.unwrap(), None);
     log.save_committed(Some(entry(9, 1).log_id())).await.unwrap();
     log.blocking_append([entry(0, 1), entry(1, 1)]).await.unwrap();
-    drop((log, machine));
-    let (mut log, _machine) = open(&disk).unwrap();
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
     assert_eq!(log.read_committed().await.unwrap(), Some(entry(1, 1).log_id()));
 }
 
 #[tokio::test]
 async fn entries_beyond_the_tail_in_memory_are_read_from_disk() {
-    let (mut log, _machine) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
+    let (mut log, _machine, _) = open(&Disk::Memory(MemoryDisk::new())).unwrap();
     let count = 3 * limits::LOG_TAIL_BYTES as u64 / 500_000;
     for index in 0..count {
         log.blocking_append([entry(index, 500_000)]).await.unwrap();
@@ -125,9 +133,9 @@ async fn entries_beyond_the_tail_in_memory_are_read_from_disk() {
 async fn a_damaged_entry_is_named_by_its_index() {
     let memory = MemoryDisk::new();
     let disk = Disk::Memory(memory.clone());
-    let (mut log, machine) = open(&disk).unwrap();
+    let (mut log, machine, closed) = open(&disk).unwrap();
     log.blocking_append([entry(0, 10), entry(1, 3000), entry(2, 10)]).await.unwrap();
-    drop((log, machine));
+    close((log, machine, closed)).await;
     // Database pages are copied on write: damage every copy of the second entry's bytes.
     let needle = [b'x'; 2500];
     let offset = memory.find(FILE, &needle).unwrap();
@@ -141,9 +149,9 @@ async fn a_damaged_entry_is_named_by_its_index() {
 async fn a_truncated_file_is_an_error_and_not_a_panic() {
     let memory = MemoryDisk::new();
     let disk = Disk::Memory(memory.clone());
-    let (mut log, machine) = open(&disk).unwrap();
+    let (mut log, machine, closed) = open(&disk).unwrap();
     log.blocking_append([entry(0, 100_000)]).await.unwrap();
-    drop((log, machine));
+    close((log, machine, closed)).await;
     memory.truncate(FILE, 5_000);
     assert!(open(&disk).is_err());
 }
@@ -152,15 +160,15 @@ async fn a_truncated_file_is_an_error_and_not_a_panic() {
 async fn a_full_disk_refuses_the_append_and_keeps_what_was_there() {
     let memory = MemoryDisk::new();
     let disk = Disk::Memory(memory.clone());
-    let (mut log, machine) = open(&disk).unwrap();
+    let (mut log, machine, closed) = open(&disk).unwrap();
     log.blocking_append([entry(0, 10)]).await.unwrap();
     memory.set_full(true);
     let refused = log.blocking_append([entry(1, 10)]).await.unwrap_err();
     let reason = io::Error::from(io::ErrorKind::StorageFull).to_string();
     assert!(refused.to_string().contains(&reason), "{refused}");
     memory.set_full(false);
-    memory.crash(|| false);
-    drop((log, machine));
-    let (mut log, _machine) = open(&disk).unwrap();
+    memory.crash(|_| 0);
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
     assert_eq!(indexes(&mut log, 0..10).await, [0]);
 }

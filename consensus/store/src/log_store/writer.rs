@@ -1,70 +1,82 @@
-//! Who runs the committer: a thread of its own, so that an fsync never holds up the runtime and
-//! whatever arrives during one shares the next; or, on a disk without latency, the caller.
+//! Who runs the committer: somebody of its own, so that an fsync never holds up the Raft core and
+//! whatever arrives during one shares the next. A thread for a real disk; a task for a simulated
+//! one, so that the simulation stays in one thread and on one clock.
 
-use std::{
-    fmt, io,
-    sync::{Mutex, PoisonError},
-};
+use std::io;
 
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::task::TaskTracker;
 
 use super::commit::{Committer, Step};
-use crate::limits;
+use crate::{disk::Disk, limits};
 
-/// Takes changes in order.
-pub(super) enum Writer {
-    Thread(mpsc::Sender<Step>),
-    Inline {
-        committer: Mutex<Committer>,
-        /// Tells by its end that the file is closed.
-        _running: oneshot::Sender<()>,
-    },
-}
-
-impl fmt::Debug for Writer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Thread(_) => "Writer::Thread",
-            Self::Inline { .. } => "Writer::Inline",
-        })
-    }
-}
+/// Takes changes in order. The writer ends when this is dropped and all it took is written.
+#[derive(Debug)]
+pub(super) struct Writer(mpsc::Sender<Step>);
 
 impl Writer {
-    /// Runs `committer` on a new thread until the writer is dropped; the receiver ends then.
-    pub(super) fn on_a_thread(
-        mut committer: Committer,
+    /// Runs `committer`; the receiver ends when the file is closed.
+    pub(super) fn start(
+        committer: Committer,
+        disk: &Disk,
     ) -> io::Result<(Self, oneshot::Receiver<()>)> {
-        let (sender, mut receiver) = mpsc::channel(limits::LOG_QUEUE);
+        let (sender, receiver) = mpsc::channel(limits::LOG_QUEUE);
         let (running, closed) = oneshot::channel();
-        std::thread::Builder::new().name("skein-raft-log".to_owned()).spawn(move || {
-            let mut steps = Vec::new();
-            while receiver.blocking_recv_many(&mut steps, limits::LOG_QUEUE) > 0 {
-                committer.commit(std::mem::take(&mut steps));
+        match disk {
+            Disk::Directory(_) => {
+                std::thread::Builder::new()
+                    .name("skein-raft-log".to_owned())
+                    .spawn(move || on_a_thread(committer, receiver, running))?;
             }
-            drop(committer);
-            drop::<oneshot::Sender<()>>(running);
-        })?;
-        Ok((Self::Thread(sender), closed))
-    }
-
-    /// Runs `committer` in the caller; the receiver ends when the writer is dropped.
-    pub(super) fn inline(committer: Committer) -> (Self, oneshot::Receiver<()>) {
-        let (running, closed) = oneshot::channel();
-        (Self::Inline { committer: Mutex::new(committer), _running: running }, closed)
+            Disk::Memory(_) => {
+                // Ends with the last sender, as the thread does; nobody waits for it otherwise.
+                let work = as_a_task(committer, receiver, disk.clone(), running);
+                TaskTracker::new().spawn(work);
+            }
+        }
+        Ok((Self(sender), closed))
     }
 
     /// Puts a step in line, waiting while the line is full.
     pub(super) async fn submit(&self, step: Step) -> io::Result<()> {
-        match self {
-            Self::Thread(sender) => sender
-                .send(step)
-                .await
-                .map_err(|_| io::Error::other("the writer of the raft log has ended")),
-            Self::Inline { committer, .. } => {
-                committer.lock().unwrap_or_else(PoisonError::into_inner).commit(vec![step]);
-                Ok(())
-            }
-        }
+        let sent = self.0.send(step).await;
+        sent.map_err(|_| io::Error::other("the writer of the raft log has ended"))
     }
+}
+
+fn on_a_thread(
+    mut committer: Committer,
+    mut receiver: mpsc::Receiver<Step>,
+    running: oneshot::Sender<()>,
+) {
+    let mut steps = Vec::new();
+    while receiver.blocking_recv_many(&mut steps, limits::LOG_QUEUE) > 0 {
+        let group = std::mem::take(&mut steps);
+        let result = committer.write(&group);
+        committer.finish(group, &result);
+    }
+    close(committer, running);
+}
+
+async fn as_a_task(
+    mut committer: Committer,
+    mut receiver: mpsc::Receiver<Step>,
+    disk: Disk,
+    running: oneshot::Sender<()>,
+) {
+    let mut steps = Vec::new();
+    while receiver.recv_many(&mut steps, limits::LOG_QUEUE).await > 0 {
+        let group = std::mem::take(&mut steps);
+        disk.settle().await;
+        let result = committer.write(&group);
+        disk.settle().await;
+        committer.finish(group, &result);
+    }
+    close(committer, running);
+}
+
+/// Closes the file before it is told that it is closed.
+fn close(committer: Committer, running: oneshot::Sender<()>) {
+    drop(committer);
+    drop::<oneshot::Sender<()>>(running);
 }
