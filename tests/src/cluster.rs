@@ -1,5 +1,7 @@
 //! The local cluster of `scripts/cluster`, seen from the outside.
 
+mod faults;
+
 use std::{
     collections::BTreeMap,
     io::Write,
@@ -11,6 +13,7 @@ use std::{
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
+pub use self::faults::Link;
 use crate::wait_for;
 
 /// What a test wants to know of a pod.
@@ -102,20 +105,6 @@ impl Cluster {
         self.root.join(".cluster").join(name)
     }
 
-    /// The `skein` binary the cluster runs.
-    ///
-    /// # Errors
-    /// When none has been built.
-    pub fn binary(&self) -> Result<PathBuf> {
-        let built = ["release", "debug"].map(|profile| self.root.join("target").join(profile));
-        let chosen = std::env::var_os("SKEIN_BIN").map(PathBuf::from);
-        chosen
-            .into_iter()
-            .chain(built.map(|directory| directory.join("skein")))
-            .find(|path| path.is_file())
-            .context("no skein binary: build it or set SKEIN_BIN")
-    }
-
     /// Runs `scripts/cluster ARGS` and returns what it printed.
     ///
     /// # Errors
@@ -148,7 +137,7 @@ impl Cluster {
     /// # Errors
     /// When it fails; the message holds its output.
     pub fn skein(&self, args: &[&str]) -> Result<String> {
-        let mut command = Command::new(self.binary()?);
+        let mut command = Command::new(binary()?);
         command.arg("--kubeconfig").arg(self.kubeconfig(""));
         run(command.args(args), None)
     }
@@ -229,6 +218,21 @@ impl Cluster {
         // Without the line kubectl takes a flow mapping for JSON.
         self.kubectl(host, &["apply", "-f", "-"], Some(&format!("---\n{manifest}")))
     }
+}
+
+/// The `skein` binary that is tested: the one asked for, else the newest kind there is.
+///
+/// # Errors
+/// When none has been built.
+pub fn binary() -> Result<PathBuf> {
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
+    let built = ["release", "debug"].map(|profile| target.join(profile).join("skein"));
+    let chosen = std::env::var_os("SKEIN_BIN").map(PathBuf::from);
+    chosen
+        .into_iter()
+        .chain(built)
+        .find(|path| path.is_file())
+        .context("no skein binary: build it or set SKEIN_BIN")
 }
 
 /// Runs a command to its end and returns its standard output.

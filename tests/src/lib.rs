@@ -3,8 +3,10 @@
 
 mod cluster;
 mod load;
+mod pulse;
 mod wait;
 
-pub use cluster::{Cluster, Pod};
+pub use cluster::{Cluster, Link, Pod, binary};
 pub use load::{LoadReport, WriteLoad, client};
+pub use pulse::{Acknowledged, Pulse, longest_gap};
 pub use wait::wait_for;

@@ -102,7 +102,7 @@ fn a_host_with_a_wrong_token_is_told_so() -> Result<()> {
     for ([seed, token], expected) in
         [(revoked, "revoked"), (dead_seed, "10.77.0.1:7699"), (garbled, "token")]
     {
-        let said = refused_to_join(&cluster, "stranger", seed, token)?;
+        let said = refused_to_join("stranger", seed, token)?;
         ensure!(said.contains(expected), "{seed}: {said}");
         ensure!(!said.contains(token), "a token is a secret: {said}");
     }
@@ -113,17 +113,17 @@ fn a_host_with_a_wrong_token_is_told_so() -> Result<()> {
 fn a_host_that_wants_the_name_of_a_living_one_is_told_to_choose_another() -> Result<()> {
     let cluster = Cluster::attach()?;
     let token = cluster.skein(&["token", "create", "--quiet"])?;
-    let said = refused_to_join(&cluster, "h2", "10.77.0.1:7600", token.trim())?;
+    let said = refused_to_join("h2", "10.77.0.1:7600", token.trim())?;
     ensure!(said.contains("h2") && said.contains("--name"), "{said}");
     Ok(())
 }
 
 /// Starts a node that must not come up, and returns what it said.
-fn refused_to_join(cluster: &Cluster, name: &str, seed: &str, token: &str) -> Result<String> {
+fn refused_to_join(name: &str, seed: &str, token: &str) -> Result<String> {
     let directory = tempfile::tempdir()?;
     let output = Command::new("timeout")
         .arg("60")
-        .arg(cluster.binary()?)
+        .arg(skein_tests::binary()?)
         .args(["up", "--name", name, "--runtime", "simulated"])
         .args(["--listen", "10.77.0.254:7600", "--advertise", "10.77.0.254"])
         .args(["--api", "127.0.0.1:0", "--seed", seed, "--token", token, "--data-dir"])

@@ -1,42 +1,48 @@
-//! Durable object creates through the HTTP API of one node, beside what its disk can sync.
+//! Durable pod creates through the HTTP API of one node, beside what its disk can sync.
 
 use std::{
-    fs::File,
-    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use anyhow::Result;
-use k8s_openapi::{api::core::v1::ConfigMap, apimachinery::pkg::apis::meta::v1::ObjectMeta};
-use kube::{Api, api::PostParams, config::Kubeconfig};
+use kube::{Client, config::Kubeconfig};
+use skein_measure::{Distribution, syncs_per_second};
 use skein_tests::{Cluster, client};
 use tokio::task::JoinSet;
 
+use crate::template::{POD_BYTES, Template};
+
 const NAMESPACE: &str = "bench-creates";
-const CONNECTIONS: [usize; 3] = [1, 32, 256];
+const CONNECTIONS: [usize; 4] = [1, 32, 64, 256];
 /// All connections are made at once, on a machine that also runs the cluster.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const PAYLOAD_BYTES: usize = 1_000;
+/// How long the disk is measured.
+const BASELINE: Duration = Duration::from_secs(2);
+/// How long the connections are used before it counts.
+const WARM_UP: Duration = Duration::from_secs(1);
 
 pub(crate) fn measure(cluster: &Cluster, seconds: u64) -> Result<()> {
-    let syncs = syncs_per_second(cluster)?;
-    println!("## Creates\n\nfdatasync of 4 KiB on the cluster's disk: {syncs:.0}/s.\n");
-    println!("| connections | creates/s | p50 | p99 | over fdatasync/s |");
-    println!("| --- | --- | --- | --- | --- |");
+    let syncs = syncs_per_second(&cluster.path(""), BASELINE)?;
+    println!("## Creates\n\nPods of {POD_BYTES} B. fdatasync of 4 KiB: {syncs:.0}/s.\n");
+    println!("| connections | creates/s | p50 | p99 | max | over fdatasync/s |");
+    println!("| --- | --- | --- | --- | --- | --- |");
     cluster.kubectl("", &["create", "namespace", NAMESPACE], None)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let next = Arc::new(AtomicUsize::new(0));
     for connections in CONNECTIONS {
         let kubeconfig = Kubeconfig::read_from(cluster.kubeconfig("h2"))?;
         let duration = Duration::from_secs(seconds);
-        let mut latencies = runtime.block_on(write(kubeconfig, connections, duration))?;
-        latencies.sort();
+        let load = Load { connections, duration, next: Arc::clone(&next) };
+        let latencies = Distribution::new(runtime.block_on(load.run(kubeconfig))?)?;
         #[allow(clippy::cast_precision_loss, reason = "a rate for people")]
-        let rate = latencies.len() as f64 / duration.as_secs_f64();
-        let at = |percent: usize| latencies[(latencies.len() - 1) * percent / 100];
+        let rate = latencies.count() as f64 / duration.as_secs_f64();
+        let [p50, p99, max] = [50, 99, 100].map(|percent| latencies.percentile(percent));
         println!(
-            "| {connections} | {rate:.0} | {:.1?} | {:.1?} | {:.2} |",
-            at(50),
-            at(99),
+            "| {connections} | {rate:.0} | {p50:.1?} | {p99:.1?} | {max:.1?} | {:.2} |",
             rate / syncs
         );
     }
@@ -45,58 +51,58 @@ pub(crate) fn measure(cluster: &Cluster, seconds: u64) -> Result<()> {
     Ok(())
 }
 
-/// Every connection creates one object after the other; the latency of each that was made.
-async fn write(
-    kubeconfig: Kubeconfig,
+/// Connections that create one pod after the other.
+struct Load {
     connections: usize,
     duration: Duration,
-) -> Result<Vec<Duration>> {
-    let mut tasks = JoinSet::new();
-    for connection in 0..connections {
-        let api = Api::namespaced(client(kubeconfig.clone(), CONNECT_TIMEOUT).await?, NAMESPACE);
-        tasks.spawn(write_one(api, connections, connection, Instant::now() + duration));
-    }
-    let mut latencies = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        latencies.extend(done??);
-    }
-    Ok(latencies)
+    /// The number of the next pod.
+    next: Arc<AtomicUsize>,
 }
 
-async fn write_one(
-    api: Api<ConfigMap>,
-    connections: usize,
-    connection: usize,
-    end: Instant,
+impl Load {
+    /// The latency of each create that was acknowledged while it counted.
+    async fn run(self, kubeconfig: Kubeconfig) -> Result<Vec<Duration>> {
+        let template = Arc::new(Template::new(NAMESPACE));
+        let mut clients = Vec::new();
+        for _ in 0..self.connections {
+            clients.push(client(kubeconfig.clone(), CONNECT_TIMEOUT).await?);
+        }
+        let from = Instant::now() + WARM_UP;
+        let mut tasks = JoinSet::new();
+        for client in clients {
+            let (template, next) = (Arc::clone(&template), Arc::clone(&self.next));
+            tasks.spawn(create(client, template, next, from, from + self.duration));
+        }
+        let mut latencies = Vec::new();
+        while let Some(done) = tasks.join_next().await {
+            latencies.extend(done??);
+        }
+        Ok(latencies)
+    }
+}
+
+async fn create(
+    client: Client,
+    template: Arc<Template>,
+    next: Arc<AtomicUsize>,
+    from: Instant,
+    until: Instant,
 ) -> Result<Vec<Duration>> {
     let mut latencies = Vec::new();
-    while Instant::now() < end {
-        let object = ConfigMap {
-            metadata: ObjectMeta {
-                name: Some(format!("c{connections}-{connection}-{}", latencies.len())),
-                ..ObjectMeta::default()
-            },
-            data: Some([("payload".to_owned(), "x".repeat(PAYLOAD_BYTES))].into()),
-            ..ConfigMap::default()
-        };
+    loop {
+        let pod = template.pod(next.fetch_add(1, Ordering::Relaxed));
+        let request = http::Request::post(format!("/api/v1/namespaces/{NAMESPACE}/pods"))
+            .header(http::header::CONTENT_TYPE, "application/json")
+            .body(pod.into_bytes())?;
         let begun = Instant::now();
-        api.create(&PostParams::default(), &object).await?;
-        latencies.push(begun.elapsed());
+        // The answer is read but not parsed: the client shares its cores with the cluster.
+        client.request_text(request).await?;
+        let ended = Instant::now();
+        if ended >= until {
+            return Ok(latencies);
+        }
+        if begun >= from {
+            latencies.push(ended - begun);
+        }
     }
-    Ok(latencies)
-}
-
-/// How often the disk of the cluster's directory syncs 4 KiB in two seconds.
-fn syncs_per_second(cluster: &Cluster) -> Result<f64> {
-    let path = cluster.path("bench-fdatasync");
-    let mut file = File::create(&path)?;
-    let begun = Instant::now();
-    let mut syncs = 0_u32;
-    while begun.elapsed() < Duration::from_secs(2) {
-        file.write_all(&[0x5a; 4096])?;
-        file.sync_data()?;
-        syncs += 1;
-    }
-    std::fs::remove_file(&path)?;
-    Ok(f64::from(syncs) / begun.elapsed().as_secs_f64())
 }

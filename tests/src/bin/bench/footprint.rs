@@ -19,7 +19,7 @@ pub(crate) fn measure(cluster: &Cluster) -> Result<()> {
             .parse()?;
         println!("| {host} | {:.1} MB |", resident_kb / 1024.0);
     }
-    let binary = cluster.binary()?;
+    let binary = skein_tests::binary()?;
     let bytes = fs::metadata(&binary)?.len();
     #[allow(clippy::cast_precision_loss, reason = "a size for people")]
     let megabytes = bytes as f64 / f64::from(1 << 20);

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use skein_tests::{Cluster, wait_for};
 
-use crate::statistics::Sample;
+use skein_measure::Distribution;
 
 const IMAGE: &str = "busybox:local";
 const NAMESPACE: &str = "bench-start";
@@ -25,7 +25,7 @@ pub(crate) fn measure(cluster: &Cluster, trials: usize) -> Result<()> {
             raw.push(docker_run(cluster, count)?);
             pods.push(apply(cluster, trial, count)?);
         }
-        let (raw, pods) = (Sample::new(raw)?, Sample::new(pods)?);
+        let (raw, pods) = (Distribution::new(raw)?, Distribution::new(pods)?);
         println!("| {count} | {raw} | {pods} | {:.2} |", pods.over(&raw));
     }
     cluster.kubectl("", &["delete", "namespace", NAMESPACE], None)?;
@@ -35,7 +35,7 @@ pub(crate) fn measure(cluster: &Cluster, trials: usize) -> Result<()> {
 
 /// Time from the first command's start until the last container has started, `count` containers
 /// spread over the hosts' engines.
-fn docker_run(cluster: &Cluster, count: usize) -> Result<Duration> {
+pub(crate) fn docker_run(cluster: &Cluster, count: usize) -> Result<Duration> {
     let hosts = cluster.hosts()?;
     let begun = SystemTime::now();
     let mut children = Vec::new();

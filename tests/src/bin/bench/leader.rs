@@ -1,0 +1,102 @@
+//! How long the cluster takes no writes when its leader is killed, and when it is asked to stop.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
+use skein_measure::Distribution;
+use skein_tests::{Cluster, Pulse, longest_gap};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+/// Writes before a fault: enough that every writer is at it.
+const WARM_UP: usize = 40;
+/// Writes after it: enough that what follows an election shows.
+const AFTER: usize = 40;
+
+/// Time from `kill -9` of the leader until a write sent after it is acknowledged.
+pub(crate) fn killed(cluster: &Cluster, trials: usize) -> Result<()> {
+    let (mut outcomes, mut undisturbed) = (Vec::new(), Vec::new());
+    for trial in 0..trials {
+        let around = Around::start(cluster, "bench-killed", trial)?;
+        undisturbed.push(around.undisturbed()?);
+        let killed = cluster.signal(&around.leader, Signal::SIGKILL)?;
+        let first = around.pulse.first_after(killed, DEADLINE)?;
+        around.pulse.stop()?;
+        outcomes.push(first - killed);
+        bring_back(cluster, &around.leader)?;
+    }
+    let outcomes = Distribution::new(outcomes)?;
+    println!("## Leader killed\n\n{}", Distribution::head("`kill -9` of the leader"));
+    println!("{}", outcomes.row("→ first write sent after it acknowledged"));
+    print_undisturbed(undisturbed, &outcomes)
+}
+
+/// The longest time without an acknowledged write around SIGTERM of the leader.
+pub(crate) fn stopped(cluster: &Cluster, trials: usize) -> Result<()> {
+    let (mut outcomes, mut undisturbed) = (Vec::new(), Vec::new());
+    for trial in 0..trials {
+        let around = Around::start(cluster, "bench-stopped", trial)?;
+        undisturbed.push(around.undisturbed()?);
+        let stopped = cluster.signal(&around.leader, Signal::SIGTERM)?;
+        cluster.wait_ended(&around.leader, DEADLINE)?;
+        around.pulse.goes_on(AFTER, DEADLINE)?;
+        let until = Instant::now();
+        outcomes.push(longest_gap(&around.pulse.writes(), stopped, until));
+        around.pulse.stop()?;
+        bring_back(cluster, &around.leader)?;
+    }
+    let outcomes = Distribution::new(outcomes)?;
+    println!("## Leader stopped\n\n{}", Distribution::head("SIGTERM of the leader"));
+    println!("{}", outcomes.row("longest time without an acknowledged write"));
+    print_undisturbed(undisturbed, &outcomes)
+}
+
+fn print_undisturbed(undisturbed: Vec<Duration>, outcomes: &Distribution) -> Result<()> {
+    let undisturbed = Distribution::new(undisturbed)?;
+    println!("{}", undisturbed.row("before it: longest time without one"));
+    println!("\nRatio of the medians: {:.1}.\n", outcomes.over(&undisturbed));
+    Ok(())
+}
+
+/// Writers at a surviving host, by turns at each of them.
+struct Around {
+    leader: String,
+    pulse: Pulse,
+}
+
+impl Around {
+    fn start(cluster: &Cluster, namespace: &str, trial: usize) -> Result<Self> {
+        let leader = cluster.leader()?;
+        let others: Vec<String> =
+            cluster.hosts()?.into_iter().filter(|host| *host != leader).collect();
+        let host = others.get(trial % others.len().max(1)).context("a host besides the leader")?;
+        // Together with the prefix a name is used once.
+        let namespace = ensure_namespace(cluster, namespace, trial)?;
+        let pulse = Pulse::start(cluster, &namespace, host, &format!("t{trial}"))?;
+        pulse.goes_on(WARM_UP, DEADLINE)?;
+        Ok(Self { leader, pulse })
+    }
+
+    /// The longest time without a write while nothing happens.
+    fn undisturbed(&self) -> Result<Duration> {
+        let from = Instant::now();
+        self.pulse.goes_on(AFTER, DEADLINE)?;
+        Ok(longest_gap(&self.pulse.writes(), from, Instant::now()))
+    }
+}
+
+/// The namespace of the trials; the first one makes it.
+fn ensure_namespace(cluster: &Cluster, name: &str, trial: usize) -> Result<String> {
+    if trial == 0 {
+        let delete = ["delete", "namespace", name, "--ignore-not-found"];
+        cluster.kubectl("", &delete, None)?;
+        cluster.kubectl("", &["create", "namespace", name], None)?;
+    }
+    Ok(name.to_owned())
+}
+
+fn bring_back(cluster: &Cluster, host: &str) -> Result<()> {
+    cluster.wait_ended(host, DEADLINE)?;
+    cluster.script(&["start", host])?;
+    cluster.wait_voters(3, DEADLINE)
+}
