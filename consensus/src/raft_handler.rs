@@ -94,10 +94,10 @@ impl RaftHandler {
 
 /// Identity is the certificate: nobody speaks for another node.
 fn check_sender(from: NodeId, vote: &Vote) -> Result<(), String> {
-    if vote.leader_id.node_id == from.0 {
+    if vote.leader_id.voted_for == from.0 {
         return Ok(());
     }
-    Err(format!("node {from} speaks for node {}", NodeId(vote.leader_id.node_id)))
+    Err(format!("node {from} speaks for node {}", NodeId(vote.leader_id.voted_for)))
 }
 
 #[async_trait]

@@ -260,6 +260,8 @@ mod tests {
             addr: network.address(NodeId(2)).unwrap(),
             alive: true,
             zone: String::new(),
+            witness: false,
+            removed: false,
         };
         let (_sender, peers) = watch::channel(Arc::new(vec![peer]));
         let put = Operation::Put {
@@ -291,6 +293,8 @@ mod tests {
             addr: ([10, 77, 0, 1], 7600).into(),
             alive,
             zone: String::new(),
+            witness: false,
+            removed: false,
         };
         let peers = [peer(1, true), peer(2, false), peer(3, true), peer(4, true)];
         let ids = |nodes: Vec<NodeId>| nodes.into_iter().map(|node| node.0).collect::<Vec<_>>();

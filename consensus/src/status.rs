@@ -21,6 +21,10 @@ pub struct PeerState {
     pub alive: bool,
     /// The failure zone it says it is in; empty if none.
     pub zone: String,
+    /// Whether it is only there to vote: it leads and stands by only if nobody else can.
+    pub witness: bool,
+    /// Whether it has been removed from the cluster for good.
+    pub removed: bool,
 }
 
 /// The nodes of the cluster, this one among them or not.

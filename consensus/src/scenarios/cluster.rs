@@ -128,6 +128,8 @@ impl Cluster {
                 addr: address,
                 alive,
                 zone: String::new(),
+                witness: false,
+                removed: false,
             });
             *peers = Arc::new(list);
         });

@@ -43,8 +43,15 @@ impl Hosts {
         self.peers.send_modify(|peers| {
             let mut list: Vec<PeerState> = peers.to_vec();
             list.retain(|peer| peer.id != NodeId(id));
-            let (name, zone) = (format!("h{id}"), String::new());
-            list.push(PeerState { id: NodeId(id), name, addr, alive: true, zone });
+            list.push(PeerState {
+                id: NodeId(id),
+                name: format!("h{id}"),
+                addr,
+                alive: true,
+                zone: String::new(),
+                witness: false,
+                removed: false,
+            });
             *peers = Arc::new(list);
         });
     }

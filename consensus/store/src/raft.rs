@@ -19,6 +19,8 @@ openraft::declare_raft_types!(
         R = Answers,
         NodeId = u64,
         Node = EmptyNode,
+        // One leader in a term, as in Raft's paper: log ids compare by term and index alone.
+        LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
 );
 
 /// A log entry.

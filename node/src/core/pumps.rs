@@ -44,6 +44,8 @@ fn peer(member: &Member) -> PeerState {
         addr: member.addr,
         alive: member.alive,
         zone: member.values.get(ZONE_KEY).cloned().unwrap_or_default(),
+        witness: false,
+        removed: false,
     }
 }
 

@@ -2,8 +2,10 @@ use std::sync::Arc;
 
 use openraft::{
     entry::RaftEntry,
+    impls::leader_id_std::LeaderId,
     storage::RaftLogStorageExt,
     testing::log::{StoreBuilder, Suite},
+    vote::RaftLeaderId,
 };
 use skein_net::NodeId;
 
@@ -66,7 +68,7 @@ fn entry(index: u64, bytes: usize) -> Entry {
         when: crate::Precondition::Any,
     };
     let proposal = Proposal::encode(&[crate::Transaction::new(vec![put])]).unwrap();
-    let leader = openraft::vote::leader_id_adv::LeaderId { term: 1, node_id: 1 };
+    let leader = LeaderId { term: 1, voted_for: 1 }.to_committed();
     let mut entry = Entry::new_normal(openraft::LogId::new(leader, index), proposal);
     entry.set_log_id(openraft::LogId::new(leader, index));
     entry

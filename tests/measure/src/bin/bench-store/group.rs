@@ -51,6 +51,8 @@ impl Group {
             addr: transport.local_addr(),
             alive: true,
             zone: String::new(),
+            witness: false,
+            removed: false,
         });
         let peers = watch::Sender::new(Arc::new(peers.collect::<Vec<_>>()));
         let mut nodes = Vec::new();
