@@ -4,9 +4,10 @@ use openraft::entry::RaftEntry;
 
 use crate::{
     disk::Disk,
+    lineage::Lineage,
     log_store,
     owner::StartError,
-    raft::{Entry, LogId, Vote},
+    raft::{LogId, Vote},
     sealed,
     state_store::StateStore,
 };
@@ -27,13 +28,14 @@ pub struct Inspection {
 /// Reads the files on `disk`. They must not be open: of a running replica on a memory disk,
 /// inspect a fork.
 pub fn inspect(disk: &Disk) -> Result<Inspection, StartError> {
-    let log = log_store::contents(disk)?;
-    let checksum = |entry: &Entry| {
-        let sealed = sealed::seal(&entry.payload).map(|sealed| crc32fast::hash(&sealed));
-        sealed.map(|checksum| (entry.log_id(), checksum))
-    };
-    let entries: Result<_, _> = log.entries.iter().map(checksum).collect();
-    let entries = entries.map_err(|error| StartError::Raft(error.to_string()))?;
-    let applied = StateStore::read(disk)?.last;
+    let lineage = Lineage::read(disk)?;
+    let mut entries = Vec::new();
+    let log = log_store::read_all(disk, &lineage, None, |entry| {
+        let sealed = sealed::seal(&entry.payload);
+        let sealed = sealed.map_err(|error| StartError::Raft(error.to_string()))?;
+        entries.push((entry.log_id(), crc32fast::hash(&sealed)));
+        Ok(())
+    })?;
+    let applied = StateStore::read(disk, &lineage, None)?.last;
     Ok(Inspection { vote: log.vote, purged: log.purged, entries, applied })
 }

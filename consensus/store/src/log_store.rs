@@ -24,14 +24,15 @@ use openraft::{
 use redb::{Database, TableDefinition};
 use tokio::sync::oneshot;
 
+pub(crate) use self::tail::Tail;
 use self::{
     commit::{Change, Committer, Done, Step},
-    tail::Tail,
     writer::Writer,
 };
 use crate::{
     disk::Disk,
     limits,
+    lineage::Lineage,
     owner::{Owner, StartError, claim},
     raft::{Entry, Group, LogId, Vote},
     state_machine::Machine,
@@ -45,23 +46,44 @@ const VOTE_KEY: &str = "vote";
 const COMMITTED_KEY: &str = "committed";
 const PURGED_KEY: &str = "purged";
 
-/// Everything in the log's file, without changing it.
-pub(crate) fn contents(disk: &Disk) -> Result<Contents, StartError> {
-    let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
+/// Reads the whole log, gives every entry to `visit` and returns what stands beside them.
+pub(crate) fn read_all(
+    disk: &Disk,
+    lineage: &Lineage,
+    owner: Option<&Owner>,
+    mut visit: impl FnMut(Entry) -> Result<(), StartError>,
+) -> Result<Tail, StartError> {
+    let database = open_file(disk, lineage)?;
+    if let Some(owner) = owner {
+        claim(&database, FILE, owner)?;
+    }
     let tail = load::load(&database)?;
     let first = tail.purged.map_or(0, |purged| purged.index + 1);
     let last = tail.last().map_or(0, |last| last.index + 1);
     let entries = load::read(&database, first, last, usize::MAX)
         .map_err(|source| StartError::Disk { file: FILE, source })?;
-    Ok(Contents { vote: tail.vote, purged: tail.purged, entries })
+    entries.into_iter().try_for_each(&mut visit)?;
+    Ok(tail)
 }
 
-/// What a log holds.
-#[derive(Debug)]
-pub(crate) struct Contents {
-    pub(crate) vote: Option<Vote>,
-    pub(crate) purged: Option<LogId>,
-    pub(crate) entries: Vec<Entry>,
+/// Makes a new log of no entries, that begins after `purged`.
+pub(crate) fn create(
+    disk: &Disk,
+    lineage: &Lineage,
+    owner: &Owner,
+    vote: Vote,
+    purged: LogId,
+) -> Result<(), StartError> {
+    let database = open_file(disk, lineage)?;
+    claim(&database, FILE, owner)?;
+    let changes = [Change::Vote(vote), Change::Purge(purged)];
+    Committer::new(Arc::new(database), Arc::default())
+        .write(&changes)
+        .map_err(|source| StartError::Disk { file: FILE, source })
+}
+
+fn open_file(disk: &Disk, lineage: &Lineage) -> Result<Database, StartError> {
+    disk.open(&lineage.name("log", "redb")).map_err(|error| StartError::disk(FILE, error))
 }
 
 /// The log. Clones are handles to the same one.
@@ -87,10 +109,10 @@ impl LogStore {
         owner: &Owner,
         machine: Arc<Machine>,
     ) -> Result<(Self, oneshot::Receiver<()>), StartError> {
-        let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
+        let database = open_file(disk, &Lineage::read(disk)?)?;
         claim(&database, FILE, owner)?;
         let tail = load::load(&database)?;
-        load::check(&tail, machine.applied().last)?;
+        tail.check(machine.applied().last)?;
         let tail = Arc::new(Mutex::new(tail));
         let database = Arc::new(database);
         let committer = Committer::new(Arc::clone(&database), Arc::clone(&tail));

@@ -13,6 +13,7 @@ use crate::{
     Record, RequestId, Revision,
     disk::{Disk, io_error},
     limits,
+    lineage::Lineage,
     owner::{META, Owner, StartError, claim},
     raft::{LogId, StoredMembership},
     requests::RequestMemory,
@@ -57,15 +58,37 @@ pub(crate) struct StateStore {
 impl StateStore {
     /// Opens or makes the file and reads all of it.
     pub(crate) fn open(disk: &Disk, owner: &Owner) -> Result<(Self, Applied), StartError> {
-        let database = disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?;
+        let database = open_file(disk, &Lineage::read(disk)?)?;
         claim(&database, FILE, owner)?;
         let applied = load(&database)?;
         Ok((Self { database }, applied))
     }
 
-    /// Reads all of the file, whoever's it is.
-    pub(crate) fn read(disk: &Disk) -> Result<Applied, StartError> {
-        load(&disk.open(FILE).map_err(|error| StartError::disk(FILE, error))?)
+    /// Reads all of the file of a replica that does not run; of `owner`, if that matters.
+    pub(crate) fn read(
+        disk: &Disk,
+        lineage: &Lineage,
+        owner: Option<&Owner>,
+    ) -> Result<Applied, StartError> {
+        let database = open_file(disk, lineage)?;
+        if let Some(owner) = owner {
+            claim(&database, FILE, owner)?;
+        }
+        load(&database)
+    }
+
+    /// Makes a new file that holds `applied`.
+    pub(crate) fn create(
+        disk: &Disk,
+        lineage: &Lineage,
+        owner: &Owner,
+        applied: &Applied,
+    ) -> Result<(), StartError> {
+        let database = open_file(disk, lineage)?;
+        claim(&database, FILE, owner)?;
+        Self { database }
+            .write(&Applied::default(), applied)
+            .map_err(|source| StartError::Disk { file: FILE, source })
     }
 
     /// Makes `applied` durable, where `stored` is what the file holds.
@@ -106,6 +129,10 @@ impl StateStore {
         }
         transaction.commit().map_err(io_error)
     }
+}
+
+fn open_file(disk: &Disk, lineage: &Lineage) -> Result<Database, StartError> {
+    disk.open(&lineage.name("state", "redb")).map_err(|error| StartError::disk(FILE, error))
 }
 
 fn load(database: &Database) -> Result<Applied, StartError> {

@@ -83,6 +83,11 @@ impl View {
         })
     }
 
+    /// Makes `revision` that of the last change, though it changed nothing.
+    pub(super) fn advance(&mut self, revision: Revision) {
+        self.revision = self.revision.max(revision);
+    }
+
     /// Writes `record`, whose modification is the newest change, and returns the one before.
     pub(super) fn put(&mut self, record: Record) -> Option<Record> {
         self.revision = record.modified;

@@ -82,15 +82,18 @@ impl Committer {
         }
     }
 
-    /// Makes a group of steps durable, whole or not at all.
-    pub(super) fn write(&mut self, steps: &[Step]) -> io::Result<()> {
+    /// Makes a group of changes durable, whole or not at all.
+    pub(super) fn write<'a>(
+        &mut self,
+        changes: impl IntoIterator<Item = &'a Change>,
+    ) -> io::Result<()> {
         let committed = self.tail.lock().unwrap_or_else(PoisonError::into_inner).committed;
         let transaction = self.database.begin_write().map_err(io_error)?;
         {
             let mut log = transaction.open_table(LOG).map_err(io_error)?;
             let mut meta = transaction.open_table(META).map_err(io_error)?;
-            for step in steps {
-                match &step.change {
+            for change in changes {
+                match change {
                     Change::Append(entries) => {
                         for entry in entries {
                             let value = sealed::seal(entry).map_err(io::Error::other)?;

@@ -11,7 +11,7 @@ use crate::{
     disk::io_error,
     owner::{META, StartError},
     raft::{Entry, LogId},
-    sealed, state_store,
+    sealed,
 };
 
 /// Reads everything once, checks that every entry is intact and none is missing, and keeps the
@@ -65,26 +65,6 @@ fn load_all(database: &Database) -> Result<Tail, StartError> {
         tail.flushed(index + 1);
     }
     Ok(tail)
-}
-
-/// Refuses a log and a state that cannot be of one replica.
-///
-/// Every replica votes before it applies anything: a log without a vote beside a state with
-/// entries is a new one in place of a lost one, and a node that forgot its vote could vote twice.
-/// A new state is filled from the log, unless the entries it needs were purged.
-pub(super) fn check(tail: &Tail, applied: Option<LogId>) -> Result<(), StartError> {
-    let lost = |file: &'static str, other: &str| StartError::Damaged {
-        file,
-        what: "what was in it".to_owned(),
-        reason: format!("it is gone while {other} is there; let this node join anew, as another"),
-    };
-    if applied.is_some() && tail.vote.is_none() && tail.last().is_none() {
-        return Err(lost(FILE, state_store::FILE));
-    }
-    if applied < tail.purged {
-        return Err(lost(state_store::FILE, FILE));
-    }
-    Ok(())
 }
 
 fn single<T: DeserializeOwned>(

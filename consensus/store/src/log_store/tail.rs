@@ -4,9 +4,12 @@ use std::collections::VecDeque;
 
 use openraft::{EntryPayload, entry::RaftEntry};
 
+use super::FILE;
 use crate::{
     limits,
+    owner::StartError,
     raft::{Entry, LogId, Vote},
+    state_store,
 };
 
 /// The end of the log, and the few values beside it.
@@ -14,7 +17,7 @@ use crate::{
 /// Holds every entry that is not on disk yet, and as many before them as fit
 /// [`limits::LOG_TAIL_BYTES`].
 #[derive(Debug, Default)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     /// Consecutive entries up to the last.
     entries: VecDeque<Entry>,
     bytes: usize,
@@ -23,9 +26,9 @@ pub(super) struct Tail {
     /// The last entry of the log, if the tail has none.
     before: Option<LogId>,
     /// The last entry purged.
-    pub(super) purged: Option<LogId>,
+    pub(crate) purged: Option<LogId>,
     /// The last vote saved.
-    pub(super) vote: Option<Vote>,
+    pub(crate) vote: Option<Vote>,
     /// The last entry known to be committed.
     pub(super) committed: Option<LogId>,
 }
@@ -105,6 +108,28 @@ impl Tail {
             }
         }
         self.purged = self.purged.max(Some(upto));
+    }
+
+    /// Refuses a log and a state that cannot be of one replica.
+    ///
+    /// Every replica votes before it applies anything: a log without a vote beside a state with
+    /// entries is a new one in place of a lost one, and a node that forgot its vote could vote twice.
+    /// A new state is filled from the log, unless the entries it needs were purged.
+    pub(crate) fn check(&self, applied: Option<LogId>) -> Result<(), StartError> {
+        let lost = |file: &'static str, other: &str| StartError::Damaged {
+            file,
+            what: "what was in it".to_owned(),
+            reason: format!(
+                "it is gone while {other} is there; let this node join anew, as another"
+            ),
+        };
+        if applied.is_some() && self.vote.is_none() && self.last().is_none() {
+            return Err(lost(FILE, state_store::FILE));
+        }
+        if applied < self.purged {
+            return Err(lost(state_store::FILE, FILE));
+        }
+        Ok(())
     }
 
     fn trim(&mut self) {

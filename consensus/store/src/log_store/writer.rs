@@ -52,7 +52,7 @@ fn on_a_thread(
     let mut steps = Vec::new();
     while receiver.blocking_recv_many(&mut steps, limits::LOG_QUEUE) > 0 {
         let group = std::mem::take(&mut steps);
-        let result = committer.write(&group);
+        let result = committer.write(group.iter().map(|step| &step.change));
         committer.finish(group, &result);
     }
     close(committer, running);
@@ -68,7 +68,7 @@ async fn as_a_task(
     while receiver.recv_many(&mut steps, limits::LOG_QUEUE).await > 0 {
         let group = std::mem::take(&mut steps);
         disk.settle().await;
-        let result = committer.write(&group);
+        let result = committer.write(group.iter().map(|step| &step.change));
         disk.settle().await;
         committer.finish(group, &result);
     }
