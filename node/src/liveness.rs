@@ -32,6 +32,8 @@ pub(crate) struct Verdict {
     pub(crate) alive: bool,
     /// Since when.
     pub(crate) since: SystemTime,
+    /// Whether membership has heard of it since this process started.
+    pub(crate) heard: bool,
 }
 
 /// What is believed of every node.
@@ -109,10 +111,18 @@ fn judge(
     started: SystemTime,
     in_grace: bool,
 ) -> BTreeMap<NodeId, Verdict> {
-    let unheard =
-        |one: &Registration| Verdict { name: one.name.clone(), alive: in_grace, since: started };
-    let heard =
-        |one: &Member| Verdict { name: one.name.clone(), alive: one.alive, since: one.since };
+    let unheard = |one: &Registration| Verdict {
+        name: one.name.clone(),
+        alive: in_grace,
+        since: started,
+        heard: false,
+    };
+    let heard = |one: &Member| Verdict {
+        name: one.name.clone(),
+        alive: one.alive,
+        since: one.since,
+        heard: true,
+    };
     let mut verdicts: BTreeMap<NodeId, Verdict> =
         registered.iter().map(|one| (one.id, unheard(one))).collect();
     verdicts.extend(members.iter().map(|one| (one.id, heard(one))));

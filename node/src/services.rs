@@ -17,7 +17,7 @@ use crate::{
     cluster_view::View,
     core::Core,
     hosts::{HostServer, Hosts, Serves},
-    leader::while_leading,
+    leader::stand_by,
 };
 
 /// What a node needs to run pods.
@@ -140,19 +140,20 @@ fn start_agent(
     Agent::start(workload.agent, storage, workload.runtime, workload.network, recorder, cancel)
 }
 
-/// Decides for the cluster whenever this node leads.
+/// Decides for the cluster whenever this node leads, and is ready to while it holds a replica.
 fn lead(core: &Core, config: ControllerConfig, tasks: &TaskTracker, cancel: CancellationToken) {
     let liveness = core.node_liveness(tasks, cancel.clone());
     let store = core.store.clone();
     let node_name = core.name.clone();
-    let work = move |reign| {
+    let work = move |standby, reign| {
         let context = LeaderContext {
             store: store.clone(),
+            standby,
             node_name: node_name.clone(),
             liveness: liveness.clone(),
             config: config.clone(),
         };
         skein_controllers::run(context, reign)
     };
-    tasks.spawn(while_leading(core.replica.status(), cancel, work));
+    tasks.spawn(stand_by(core.store.clone(), core.replica.status(), cancel, work));
 }

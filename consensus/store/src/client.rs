@@ -313,7 +313,7 @@ pub trait StoreClient: Send + Sync + 'static {
     ) -> Result<Listing, StoreError>;
 
     /// Every change of `range` after `from`, in order, none skipped, none twice. Batches without
-    /// events tell progress from time to time.
+    /// events tell progress from time to time, and at once where the store is ahead of `from`.
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError>;
 }
 

@@ -153,6 +153,7 @@ impl Published {
             channel,
             range: range.clone(),
             position: from,
+            told: false,
             ended: false,
             published: Arc::clone(self),
         };
@@ -188,6 +189,7 @@ struct Watcher {
     released: watch::Receiver<u64>,
     range: KeyRange,
     position: Revision,
+    told: bool,
     ended: bool,
 }
 
@@ -197,7 +199,11 @@ impl Watcher {
         if self.ended {
             return None;
         }
-        let progress = Instant::now() + limits::WATCH_PROGRESS;
+        let mut progress = Instant::now();
+        if self.told || *self.published.revision.borrow() <= self.position {
+            progress += limits::WATCH_PROGRESS;
+        }
+        self.told = true;
         loop {
             if *self.news.borrow_and_update() == News::Closed {
                 return Some(Err(StoreError::Unavailable("the replica has stopped".to_owned())));

@@ -1,17 +1,15 @@
-//! What the controllers of one term share: the fenced storage, informers and the way to start
-//! tasks.
+//! What the controllers of one term share: the fenced storage, the warm copies and the way to
+//! start tasks.
 
 use std::{future::Future, sync::Arc};
 
 use k8s_openapi::{
-    Metadata, Resource,
     api::{
         apps::v1::{Deployment, ReplicaSet},
         core::v1::{Namespace, Node, Pod},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
-use serde::de::DeserializeOwned;
 use skein_consensus::Revision;
 use skein_storage::{Change, EventRecorder, Informer, Storage};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,6 +18,7 @@ use crate::{
     fence::Fenced,
     limits::{OWN_WRITES_DEADLINE, RESYNC},
     reconcile::ObjectKey,
+    standby::Standby,
 };
 
 /// Shared by all controllers of a term. Cheap to clone.
@@ -27,6 +26,7 @@ use crate::{
 pub(crate) struct Cluster {
     pub(crate) fence: Arc<Fenced>,
     pub(crate) storage: Storage,
+    pub(crate) standby: Standby,
     pub(crate) host: String,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
@@ -38,36 +38,26 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts the informers.
+    /// The cluster as `fence` lets this term change it and `standby` shows it.
     pub(crate) fn new(
         fence: Arc<Fenced>,
-        storage: Storage,
+        standby: Standby,
         host: String,
         cancel: CancellationToken,
     ) -> Self {
-        let tasks = TaskTracker::new();
         Self {
-            namespaces: inform(&storage, &tasks, &cancel),
-            nodes: inform(&storage, &tasks, &cancel),
-            pods: inform(&storage, &tasks, &cancel),
-            sets: inform(&storage, &tasks, &cancel),
-            deployments: inform(&storage, &tasks, &cancel),
+            storage: Storage::new(fence.clone()),
+            namespaces: standby.namespaces.clone(),
+            nodes: standby.nodes.clone(),
+            pods: standby.pods.clone(),
+            sets: standby.sets.clone(),
+            deployments: standby.deployments.clone(),
+            tasks: TaskTracker::new(),
             fence,
-            storage,
+            standby,
             host,
-            tasks,
             cancel,
         }
-    }
-
-    /// Waits until every informer shows all that was written up to `revision`; false when the term
-    /// ended before.
-    pub(crate) async fn caught_up(&self, revision: Revision) -> bool {
-        self.namespaces.caught_up(revision).await
-            && self.nodes.caught_up(revision).await
-            && self.pods.caught_up(revision).await
-            && self.sets.caught_up(revision).await
-            && self.deployments.caught_up(revision).await
     }
 
     /// A recorder of events in the name of `component`.
@@ -112,13 +102,6 @@ impl Cluster {
             }
         });
     }
-}
-
-fn inform<T>(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -> Informer<T>
-where
-    T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
-{
-    Informer::start(storage, None, tasks, cancel.clone())
 }
 
 /// Namespace and name of an object.

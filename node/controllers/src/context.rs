@@ -7,6 +7,8 @@ use skein_consensus::SharedStore;
 use skein_scheduler::Strategy;
 use tokio::sync::watch;
 
+use crate::Standby;
+
 /// What the membership says about one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NodeLiveness {
@@ -64,6 +66,8 @@ impl Default for PodCidr {
 pub struct LeaderContext {
     /// The store.
     pub store: SharedStore,
+    /// What is known of it already.
+    pub standby: Standby,
     /// The name of this node, as holder of the lease and source of events.
     pub node_name: String,
     /// Which nodes are alive.

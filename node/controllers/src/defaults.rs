@@ -22,8 +22,7 @@ const SERVICE_ACCOUNT: &str = "default";
 
 /// Starts the controller for this term. Its keys are names of namespaces.
 pub(crate) fn start(cluster: &Cluster) {
-    let accounts: Informer<ServiceAccount> =
-        Informer::start(&cluster.storage, None, &cluster.tasks, cluster.cancel.clone());
+    let accounts = cluster.standby.accounts.clone();
     let queue: Arc<Queue<Arc<str>>> = Arc::default();
     let all = {
         let (namespaces, queue) = (cluster.namespaces.clone(), queue.clone());

@@ -5,7 +5,7 @@
 //! index.
 
 mod act;
-mod follow;
+mod graph;
 mod index;
 mod plan;
 #[cfg(test)]
@@ -14,7 +14,7 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use skein_objects::{StatusError, registry};
+use skein_objects::StatusError;
 
 use crate::{
     cluster::Cluster,
@@ -22,28 +22,17 @@ use crate::{
     reconcile::{Next, Reconciler, work},
 };
 use act::Actor;
-use follow::follow;
+pub(crate) use graph::Graph;
 use index::{Index, Uid};
 
 /// Starts the collector for this term.
 pub(crate) fn start(cluster: &Cluster) {
     let queue: Arc<Queue<Uid>> = Arc::default();
-    let index = Arc::new(Index::default());
-    let mut listed = Vec::new();
-    for kind in registry().all() {
-        let (told, first) = tokio::sync::oneshot::channel();
-        listed.push(first);
-        let (storage, index, queue) = (cluster.storage.clone(), index.clone(), queue.clone());
-        cluster.spawn(follow(storage, kind, index, queue, told));
-    }
+    let graph = &cluster.standby.graph;
+    graph.feed(&queue);
+    let index = graph.index.clone();
     let collector = Arc::new(Collector { actor: Actor::new(cluster, index.clone()), index });
-    let cancel = cluster.cancel.clone();
-    cluster.spawn(async move {
-        // An index that lacks a kind would take an owner's dependents for gone.
-        if futures::future::try_join_all(listed).await.is_ok() {
-            work(collector, queue, cancel).await;
-        }
-    });
+    cluster.tasks.spawn(work(collector, queue, cluster.cancel.clone()));
 }
 
 struct Collector {

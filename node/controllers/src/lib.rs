@@ -3,7 +3,8 @@
 //!
 //! Every controller observes through informers, plans in a pure function and acts with conditional
 //! writes; it works on keys from a queue and does the same whether it heard of a change or only
-//! looks again. [`run`] starts them all for one node that leads.
+//! looks again. [`run`] starts them all for one node that leads; what they look at is kept by a
+//! [`Standby`] on every host that may lead.
 
 mod backoff;
 mod cluster;
@@ -25,9 +26,11 @@ mod replica_set;
 mod run;
 mod scheduling;
 mod selector;
+mod standby;
 #[cfg(test)]
 mod tests;
 mod writes;
 
 pub use context::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, PodCidr};
 pub use run::run;
+pub use standby::Standby;

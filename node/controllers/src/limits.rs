@@ -41,15 +41,12 @@ pub(crate) const TAKE_OVER_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) const GATHER: Duration = Duration::from_millis(3);
 
 /// How long a node that the membership does not know of may stay so before it counts as dead: a
-/// fresh leader hears of all others within a few gossip rounds.
+/// host that has just started hears of all others within a few gossip rounds.
 pub(crate) const UNKNOWN_NODE_GRACE: Duration = Duration::from_secs(10);
 
 /// Pause between two looks at a namespace whose content is still ending; pods that end bring it
 /// back earlier.
 pub(crate) const NAMESPACE_RECHECK: Duration = Duration::from_secs(1);
-
-/// Pause of the collector before it lists a kind again whose watch ended.
-pub(crate) const FOLLOW_PAUSE: Duration = Duration::from_millis(100);
 
 /// How long an event is kept after it was last seen, as in Kubernetes.
 pub(crate) const EVENT_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);

@@ -17,7 +17,7 @@ use std::{collections::HashMap, sync::Arc};
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use skein_objects::StatusError;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::{
     cluster::{Cluster, key_of},
@@ -70,7 +70,6 @@ pub(crate) fn start(cluster: &Cluster, context: &LeaderContext) {
         cluster: cluster.clone(),
         config: context.config.clone(),
         liveness: context.liveness.clone(),
-        began: Instant::now(),
         actor: Actor::new(cluster),
         allocation: tokio::sync::Mutex::new(()),
     };
@@ -81,7 +80,6 @@ struct Controller {
     cluster: Cluster,
     config: ControllerConfig,
     liveness: watch::Receiver<Liveness>,
-    began: Instant,
     actor: Actor,
     /// Held while a pod range is chosen and written, so that no two nodes get the same.
     allocation: tokio::sync::Mutex<()>,
@@ -127,19 +125,20 @@ impl Reconciler for Controller {
 }
 
 impl Controller {
-    /// What the membership says. A node it has never heard of gets some time after the term began
-    /// or the node was registered.
+    /// What the membership says. A node it has never heard of gets some time after this host began
+    /// to listen or the node was registered, unless somebody has found it dead before.
     fn verdict(&self, node: &Node) -> Verdict {
         let name = node.metadata.name.as_deref().unwrap_or_default();
         let liveness = self.liveness.borrow().get(name).copied();
         match liveness {
             Some(liveness) if liveness.alive => Verdict::Alive { since: liveness.since },
             Some(_) => Verdict::Dead,
+            None if plan::was_found_dead(node) => Verdict::Dead,
             None => {
                 let created = node.metadata.creation_timestamp.as_ref();
                 let age = created.map(|created| jiff::Timestamp::now().duration_since(created.0));
                 let age = age.and_then(|age| age.try_into().ok()).unwrap_or_default();
-                let waited = self.began.elapsed().min(age);
+                let waited = self.cluster.standby.began.elapsed().min(age);
                 match UNKNOWN_NODE_GRACE.checked_sub(waited) {
                     Some(left) if !left.is_zero() => Verdict::Unknown { left },
                     _ => Verdict::Dead,

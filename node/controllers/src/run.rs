@@ -11,9 +11,10 @@ use crate::{
 ///
 /// Each term begins by taking over in the store, which at once ends all writes of whoever led
 /// before. Should another node take over although this one was not told to stop, the work starts
-/// afresh: whether to lead is the caller's decision, and it ends by `cancel`.
+/// afresh: whether to lead is the caller's decision, and it ends by `cancel`, or with the copies
+/// of [`Standby`](crate::Standby), without which nothing can be decided.
 pub async fn run(context: LeaderContext, cancel: CancellationToken) {
-    while !cancel.is_cancelled() {
+    while !cancel.is_cancelled() && !context.standby.is_stopped() {
         term(&context, cancel.child_token()).await;
     }
 }
@@ -23,12 +24,12 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
     let taken = Fenced::take_over(store, &context.node_name, cancel.clone()).await;
     let Some(fenced) = taken else { return };
     let term = fenced.term();
-    let storage = skein_storage::Storage::new(fenced.clone());
-    let cluster = Cluster::new(fenced, storage, context.node_name.clone(), cancel.clone());
+    let standby = context.standby.clone();
     let ready = tokio::select! {
         () = cancel.cancelled() => false,
-        ready = cluster.caught_up(term) => ready,
+        ready = standby.catch_up(term) => ready,
     };
+    let cluster = Cluster::new(fenced, standby, context.node_name.clone(), cancel.clone());
     if ready {
         tracing::info!(revision = %term, "leading: controllers start");
         defaults::start(&cluster);

@@ -3,6 +3,7 @@
 
 mod scenarios;
 mod store_faults;
+mod take_over;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -19,7 +20,7 @@ use skein_storage::{DeleteOptions, Storage};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, pod, run};
+use crate::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, Standby, pod, run};
 
 /// How long, in simulated time, a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -68,8 +69,14 @@ impl World {
 
     /// Starts the work of a leader beside any other that may be there.
     fn lead(&mut self, node_name: &str) {
+        self.lead_over(self.store.clone(), Standby::start(&self.store), node_name);
+    }
+
+    /// The same with a store of its own and what is known of it already.
+    fn lead_over(&mut self, store: SharedStore, standby: Standby, node_name: &str) {
         let context = LeaderContext {
-            store: self.store.clone(),
+            store,
+            standby,
             node_name: node_name.to_owned(),
             liveness: self.liveness.subscribe(),
             config: ControllerConfig::default(),

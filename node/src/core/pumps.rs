@@ -69,9 +69,12 @@ pub(super) fn node_liveness(
     receiver
 }
 
+/// What membership has heard. A node in its grace is left out: whether it lives is not known, and
+/// the cluster may have found it dead long before this process started.
 fn by_name(verdicts: &Verdicts) -> skein_controllers::Liveness {
     let named: BTreeMap<String, NodeLiveness> = verdicts
         .values()
+        .filter(|verdict| verdict.heard || !verdict.alive)
         .map(|verdict| {
             (
                 verdict.name.clone(),

@@ -1,24 +1,20 @@
 //! A typed local copy of a kind that follows the store.
 //!
-//! Each object is decoded once, when it changes, and shared. The copy starts from whatever the
-//! replica at hand has, so it also comes up without quorum; it never goes back in time, and when
-//! the store cannot be reached it keeps what it last knew and tries again with back-off. What a
-//! reader decides on it may be out of date: writes carry preconditions.
+//! Each object is decoded once, when it changes, and shared. How the copy is kept current says
+//! [`follow`]. What a reader decides on it may be out of date: writes carry preconditions.
 
 mod cache;
 mod changes;
 
 use std::sync::Arc;
 
-use futures::StreamExt;
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::de::DeserializeOwned;
-use skein_consensus::{Consistency, Event, ListOptions, Revision};
-use skein_objects::{Kind, StatusError, registry};
-use tokio::sync::watch;
+use skein_consensus::{Event, Revision};
+use skein_objects::{Kind, registry};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{Object, Storage, limits::INFORMER_BACKOFF};
+use crate::{LocalCopy, Object, ObjectList, Progress, Storage, follow::follow};
 use cache::Cache;
 pub use changes::{Change, Changes};
 
@@ -28,13 +24,12 @@ pub type Filter<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
 /// A handle on the copy. Cheap to clone.
 pub struct Informer<T> {
     cache: Arc<Cache<T>>,
-    synced: watch::Receiver<bool>,
-    seen: watch::Receiver<Revision>,
+    progress: Progress,
 }
 
 impl<T> Clone for Informer<T> {
     fn clone(&self) -> Self {
-        Self { cache: self.cache.clone(), synced: self.synced.clone(), seen: self.seen.clone() }
+        Self { cache: self.cache.clone(), progress: self.progress.clone() }
     }
 }
 
@@ -49,43 +44,34 @@ where
         tasks: &TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
+        let kind = registry().of::<T>();
         let cache = Arc::new(Cache::new());
-        let (synced_sender, synced) = watch::channel(false);
-        let (seen_sender, seen) = watch::channel(Revision(0));
-        let follower = Follower {
-            storage: storage.clone(),
-            kind: registry().of::<T>(),
-            filter,
-            cache: cache.clone(),
-            synced: synced_sender,
-            seen: seen_sender,
-        };
-        tasks.spawn(async move {
-            tokio::select! {
-                () = cancel.cancelled() => {}
-                () = follower.run() => {}
-            }
-        });
-        Self { cache, synced, seen }
+        let copy = Arc::new(TypedCopy { kind, filter, cache: cache.clone() });
+        Self { cache, progress: follow(storage, kind, copy, tasks, cancel) }
     }
 }
 
 impl<T> Informer<T> {
+    /// How far the copy has come.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
     /// Waits until the copy holds what the store held when the informer started. False when the
     /// informer was cancelled before.
     pub async fn synced(&self) -> bool {
-        self.synced.clone().wait_for(|synced| *synced).await.is_ok()
+        self.progress.synced().await
     }
 
     /// Whether the first listing has arrived.
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        self.progress.is_synced()
     }
 
     /// Waits until the copy shows everything up to `revision`, such as a write of one's own. False
     /// when the informer was cancelled before.
     pub async fn caught_up(&self, revision: Revision) -> bool {
-        self.seen.clone().wait_for(|seen| *seen >= revision).await.is_ok()
+        self.progress.caught_up(revision).await
     }
 
     /// One object; `namespace` is empty for cluster-scoped kinds.
@@ -109,56 +95,19 @@ impl<T> Informer<T> {
     }
 }
 
-/// The task behind an informer.
-struct Follower<T> {
-    storage: Storage,
+/// The copy behind an informer.
+struct TypedCopy<T> {
     kind: &'static Kind,
     filter: Option<Filter<T>>,
     cache: Arc<Cache<T>>,
-    synced: watch::Sender<bool>,
-    seen: watch::Sender<Revision>,
 }
 
-impl<T> Follower<T>
+impl<T> LocalCopy for TypedCopy<T>
 where
     T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
 {
-    async fn run(self) {
-        let (first_pause, longest_pause) = INFORMER_BACKOFF;
-        let mut seen = Revision(0);
-        let mut pause = first_pause;
-        loop {
-            let before = seen;
-            if let Err(error) = self.follow(&mut seen).await {
-                tracing::debug!(kind = self.kind.kind, %error, "informer lists again");
-            }
-            pause = if seen > before { first_pause } else { (pause * 2).min(longest_pause) };
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    /// Lists, then watches until the watch ends.
-    async fn follow(&self, seen: &mut Revision) -> Result<(), StatusError> {
-        let consistency = match *seen {
-            Revision(0) => Consistency::Any,
-            revision => Consistency::AtLeast(revision),
-        };
-        let list = self.storage.list(self.kind, None, ListOptions::default(), consistency).await?;
-        let objects = list.objects().filter_map(|object| self.decode(&object)).collect();
-        self.cache.replace(objects);
-        *seen = list.revision;
-        self.seen.send_replace(*seen);
-        self.synced.send_replace(true);
-        let mut changes = self.storage.watch(self.kind, None, list.revision).await?;
-        while let Some(batch) = changes.next().await {
-            let batch = batch?;
-            for event in batch.events {
-                self.apply(event);
-            }
-            *seen = (*seen).max(batch.revision);
-            self.seen.send_replace(*seen);
-        }
-        Ok(())
+    fn replace(&self, list: &ObjectList) {
+        self.cache.replace(list.objects().filter_map(|object| self.decode(&object)).collect());
     }
 
     fn apply(&self, event: Event) {
@@ -176,7 +125,9 @@ where
             }
         }
     }
+}
 
+impl<T: DeserializeOwned> TypedCopy<T> {
     /// The object, unless it is filtered out or unreadable.
     fn decode(&self, object: &Object) -> Option<T> {
         match object.decode::<T>() {

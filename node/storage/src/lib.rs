@@ -9,6 +9,7 @@
 mod client;
 mod delete;
 mod error;
+mod follow;
 mod informer;
 mod limits;
 mod namespaces;
@@ -22,6 +23,7 @@ mod write;
 pub use client::Client;
 pub use delete::{DeleteOptions, Deleted, Preconditions};
 pub use error::{read_error, write_error};
+pub use follow::{LocalCopy, Progress, follow};
 pub use informer::{Change, Changes, Filter, Informer};
 pub use object::{Object, ObjectList};
 pub use recorder::{EventRecorder, EventType, reference_to};

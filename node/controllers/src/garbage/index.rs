@@ -122,6 +122,11 @@ impl Index {
         of_kind.map(|(_, _, key)| key.clone()).collect()
     }
 
+    /// The uids of all objects.
+    pub(super) fn uids(&self) -> Vec<Uid> {
+        self.lock().entries.keys().cloned().collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Graph> {
         self.graph.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -64,7 +64,7 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     if let Verdict::Unknown { left } = observed.verdict {
         plan.recheck = Some(left);
     }
-    if observed.verdict == Verdict::Dead && ready_status(node) != Some("Unknown") {
+    if observed.verdict == Verdict::Dead && !was_found_dead(node) {
         plan.conditions = Some(with_unknown_ready(node, now));
     }
     let (wanted, recheck) = wanted_taints(observed, now);
@@ -95,6 +95,11 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
 /// Whether the node says it can run pods.
 pub(super) fn is_ready(node: &Node) -> bool {
     ready_status(node) == Some("True")
+}
+
+/// Whether a leader has found the node dead, and nobody has heard of it since.
+pub(super) fn was_found_dead(node: &Node) -> bool {
+    ready_status(node) == Some("Unknown")
 }
 
 type Wanted = Vec<(&'static str, &'static str)>;
