@@ -7,7 +7,9 @@
 
 use std::io;
 
-use openraft::{EntryPayload, Membership, entry::RaftEntry, vote::leader_id_adv::LeaderId};
+use openraft::{
+    EntryPayload, Membership, entry::RaftEntry, impls::leader_id_std::LeaderId, vote::RaftLeaderId,
+};
 use serde::{Deserialize, Serialize};
 use skein_net::NodeId;
 
@@ -175,8 +177,8 @@ fn found(disk: &Disk, owner: &Owner, before: &Lineage, next: &Lineage) -> Result
 
     let seen = [log.vote.map(|vote| vote.leader_id.term), applied.last.map(|last| term(&last))];
     let highest = seen.into_iter().flatten().max().unwrap_or(0);
-    let leader = LeaderId { term: highest + 1, node_id: owner.node.0 };
-    let last = LogId::new(leader, applied.last.map_or(0, |last| last.index + 1));
+    let leader = LeaderId { term: highest + 1, voted_for: owner.node.0 };
+    let last = LogId::new(leader.to_committed(), applied.last.map_or(0, |last| last.index + 1));
 
     let revision = Revision(applied.state.view.revision().0 + REVISION_JUMP);
     applied.state.view.advance(revision);

@@ -26,7 +26,7 @@ fn entry(term: u64, index: u64, name: &str) -> crate::Entry {
         when: Precondition::Any,
     };
     let proposal = Proposal::encode(&[Transaction::new(vec![put])]).unwrap();
-    let leader = LeaderId { term, node_id: 3 };
+    let leader = LeaderId { term, voted_for: 3 }.to_committed();
     crate::Entry::new_normal(LogId::new(leader, index), proposal)
 }
 
@@ -73,7 +73,7 @@ async fn assert_leads(mut opened: Opened) {
     assert_eq!(applied.state.view.len(), 5);
     assert_eq!(applied.state.view.revision(), Revision(5 + REVISION_JUMP));
     assert_eq!(applied.membership.membership().voter_ids().collect::<Vec<_>>(), [NODE.0]);
-    let last = LogId::new(LeaderId { term: 6, node_id: NODE.0 }, 5);
+    let last = LogId::new(LeaderId { term: 6, voted_for: NODE.0 }.to_committed(), 5);
     assert_eq!(applied.last, Some(last));
     let state = opened.log.get_log_state().await.unwrap();
     assert_eq!((state.last_purged_log_id, state.last_log_id), (Some(last), Some(last)));
