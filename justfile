@@ -35,3 +35,7 @@ quickstart:
 # Measurements as Markdown
 bench *args:
     sudo --preserve-env=PATH scripts/bench {{args}}
+
+# Five hosts through 50 random kills, cuts and heals under a write load
+drill *args:
+    sudo --preserve-env=PATH scripts/drill {{args}}

@@ -41,6 +41,20 @@ skein_bin() {
     die "no skein binary: build one with 'cargo build --release', or set SKEIN_BIN"
 }
 
+# Builds the node and the programs that measure and drill it, and sets PROGRAMS and SKEIN_BIN.
+# SKEIN_PROFILE=debug takes the debug build: to try the programs, not to measure Skein.
+build_programs() {
+    local profile=${SKEIN_PROFILE:-release} options=()
+    case $profile in
+    release) options=(--release) ;;
+    debug) ;;
+    *) die "SKEIN_PROFILE is release or debug, not '$profile'" ;;
+    esac
+    cargo build "${options[@]}" --locked --package skein --package skein-tests --package skein-measure >&2
+    PROGRAMS=$ROOT/target/$profile
+    export SKEIN_BIN=$PROGRAMS/skein
+}
+
 # install_packages COMMAND:PACKAGE…: with apt-get, only those whose command is missing.
 install_packages() {
     local pair missing=()

@@ -7,6 +7,7 @@
 
 mod application;
 mod bad_input;
+mod drill;
 mod faults;
 mod network;
 mod support;
