@@ -36,6 +36,8 @@ pub(super) async fn fill(data: &Path, namespace: &str, count: usize) -> Result<F
         addr: transport.local_addr(),
         alive: true,
         zone: String::new(),
+        witness: false,
+        removed: false,
     };
     let peers = watch::Sender::new(Arc::new(vec![me]));
     let disk = Disk::Directory(data.join("raft"));
