@@ -220,6 +220,29 @@ pub(crate) async fn a_restarted_peer_answers_again<N: Nodes>() {
     }
 }
 
+/// Whether the second node refuses one of a few knocks of the first.
+async fn refuses<N: Nodes>(nodes: &N) -> bool {
+    let (node, peer) = (nodes.transport(0), nodes.id(1));
+    let mut refusals = node.refusals();
+    for _ in 0..5 {
+        node.knock(peer);
+        let refused = tokio::time::timeout(SHORT, refusals.recv()).await;
+        if refused.is_ok_and(|refused| refused.unwrap() == peer) {
+            return true;
+        }
+    }
+    false
+}
+
+pub(crate) async fn only_a_killed_peer_refuses_knocks<N: Nodes>() {
+    let mut nodes = pair::<N>().await;
+    assert!(!refuses(&nodes).await);
+    nodes.kill(1).await;
+    assert!(refuses(&nodes).await);
+    nodes.restart(1).await;
+    assert!(!refuses(&nodes).await);
+}
+
 pub(crate) async fn a_handler_can_be_replaced<N: Nodes>() {
     struct Other;
     #[async_trait]
@@ -257,6 +280,7 @@ macro_rules! contract {
                 a_stream_to_a_killed_peer_breaks
                 a_restarted_peer_answers_again
                 a_handler_can_be_replaced
+                only_a_killed_peer_refuses_knocks
             }
         }
     };

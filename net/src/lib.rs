@@ -30,9 +30,9 @@ pub use join::{
     PeerAddress, SeedError, join, renew,
 };
 pub use membership::{
-    Member, Membership, MembershipConfig, MembershipError, PeerStore, confirm_dead, probe,
-    serve_probes,
+    Belief, BeliefState, Member, Membership, MembershipConfig, MembershipError, PeerStore,
+    ProbeOutcome,
 };
-pub use memory::{MemoryNetwork, MemoryTransport};
+pub use memory::{MemoryNetwork, MemoryTransport, Traffic};
 pub use quic::{BindError, QuicConfig, QuicTransport, SettingsError};
 pub use transport::{BoxedStream, Duplex, Handler, Protocol, RpcError, Transport};

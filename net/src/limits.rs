@@ -112,21 +112,131 @@ pub(crate) const MAX_GOSSIP_IN_FLIGHT: usize = 64;
 /// Time for one gossip message to arrive.
 pub(crate) const GOSSIP_DEADLINE: Duration = Duration::from_secs(1);
 
-/// Time for a suspect to answer, to this node or to one that asks for it.
-pub(crate) const PROBE_DEADLINE: Duration = Duration::from_millis(600);
+/// Refusals waiting to be looked at; more are dropped, a peer that is gone refuses again.
+pub(crate) const REFUSAL_QUEUE: usize = 64;
 
-/// How long a peer whose gossip is late but who answers probes is left before it is probed again.
-pub(crate) const PROBE_AGAIN: Duration = Duration::from_secs(1);
+/// Sent datagrams of each address that a refusal may quote. Packets of one connection look alike
+/// here, so few distinct ones are under way at once.
+pub(crate) const REMEMBERED_MARKS: usize = 8;
 
-/// Nodes asked to probe a suspect.
+/// Addresses whose sent datagrams are remembered; beyond, all are forgotten and a refusal or two
+/// with them.
+pub(crate) const MAX_MARKED_ADDRESSES: usize = 4096;
+
+/// How often peers are looked at: what must be noticed within a fifth of a second takes two looks.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+/// How much later than due a look may be before this node counts as stalled itself and nobody's
+/// silence meanwhile counts.
+pub(crate) const LATE_LOOK: Duration = Duration::from_millis(100);
+
+/// Members up to which everybody watches everybody.
+pub(crate) const EVERYBODY_WATCHES: usize = 10;
+
+/// Nodes watched by each node in a larger cluster: it takes five at once to make a death unwatched,
+/// and then the next ones on the ring take over.
+pub(crate) const WATCHED: usize = 4;
+
+/// How often something is wanted from each watched peer; if nothing comes by itself, it is asked.
+/// In larger clusters little comes by itself.
+pub(crate) const HEAR_EVERY_SMALL: Duration = Duration::from_millis(200);
+/// See [`HEAR_EVERY_SMALL`].
+pub(crate) const HEAR_EVERY_LARGE: Duration = Duration::from_millis(300);
+
+/// Between two questions to a watched peer that has not answered yet.
+pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The φ that makes a watched peer a suspect. One silence in ten is as long, because a suspicion
+/// costs a few probes and nothing else.
+pub(crate) const WATCHED_PHI: f64 = 1.0;
+
+/// The φ that makes any other peer a suspect, by its heartbeats in gossip. These arrive by many
+/// ways of different lengths, so more is asked; watchers are quicker anyway.
+pub(crate) const GOSSIP_PHI: f64 = 4.0;
+
+/// How long a suspect may leave all probes unanswered. Over a second, so that whoever stalls for a
+/// second, suspect or suspecting, still gets to answer.
+pub(crate) const SILENCE_CONFIRM: Duration = Duration::from_millis(1150);
+
+/// The same for a suspect that another node has found dead by [`SILENCE_CONFIRM`] already.
+pub(crate) const TOLD_CONFIRM: Duration = Duration::from_millis(400);
+
+/// The same, apart from a few round trips, for a suspect whose host says that nobody listens.
+pub(crate) const REFUSED_CONFIRM: Duration = Duration::from_millis(80);
+
+/// Round trips added to [`REFUSED_CONFIRM`]: a helper's probe takes two.
+pub(crate) const REFUSED_ROUND_TRIPS: u32 = 3;
+
+/// Pause after the first round of probes, and the longest; each is half as long again as the one
+/// before.
+pub(crate) const FIRST_PROBE_PAUSE: Duration = Duration::from_millis(50);
+/// See [`FIRST_PROBE_PAUSE`].
+pub(crate) const MAX_PROBE_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a probe waits for its answer. As long as the longest trial: a late answer counts.
+pub(crate) const PROBE_DEADLINE: Duration = SILENCE_CONFIRM;
+
+/// Longest a helper waits for a suspect on behalf of others.
+pub(crate) const MAX_HELP: Duration = Duration::from_secs(2);
+
+/// Nodes asked to probe a suspect in each round.
 pub(crate) const PROBE_HELPERS: usize = 3;
 
-/// Silence, in mean intervals between heartbeats, that makes a suspect. Low, because a suspicion
-/// costs a probe and nothing else: probes confirm it before anybody hears of it.
-pub(crate) const SUSPICION_PHI: f64 = 5.0;
+/// Suspects probed at once; the others' turn comes later. A node cut off from a large cluster
+/// suspects everybody.
+pub(crate) const MAX_SUSPECTS: usize = 32;
 
-/// Heartbeats remembered of each peer: half a minute of them, so that the mean follows the load.
-pub(crate) const HEARTBEAT_WINDOW: usize = 300;
+/// How long a peer that only helpers reach is left before it is suspected again, and the least time
+/// between two rounds of probes to a dead one of whom something was heard.
+pub(crate) const PROBE_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long after a goodbye nothing that comes from that run of the node counts: it was under way.
+pub(crate) const GOODBYE_GRACE: Duration = Duration::from_secs(5);
+
+/// Nodes that are told of a death by each who learns of it: with six, one in four hundred is missed
+/// and finds out by itself.
+pub(crate) const TELL: usize = 6;
+
+/// How long a node that was told of a death does not pass it on again.
+pub(crate) const TELL_AGAIN: Duration = Duration::from_secs(5);
+
+/// Nodes that a leaving node says goodbye to itself; they tell the others.
+pub(crate) const GOODBYES: usize = 16;
+
+/// Time for goodbyes and tidings to arrive.
+pub(crate) const TELL_DEADLINE: Duration = Duration::from_millis(500);
+
+/// Tidings waiting to be looked at; more are dropped.
+pub(crate) const TIDINGS_QUEUE: usize = 256;
+
+/// Messages of failure detection under way at once: a node that suspects [`MAX_SUSPECTS`] others
+/// has at most this many. More are not sent.
+pub(crate) const MAX_PROBES: usize = 1024;
+
+/// Deaths within [`FLAP_WINDOW`] that have no consequence; a host that is restarted a few times in
+/// a row is no flapping one.
+pub(crate) const FREE_DEATHS: usize = 4;
+/// See [`FREE_DEATHS`].
+pub(crate) const FLAP_WINDOW: Duration = Duration::from_secs(60);
+
+/// How long a flapping node is held dead at first; twice as long each time, up to the limit.
+pub(crate) const FIRST_FLAP_HOLD: Duration = Duration::from_secs(5);
+/// See [`FIRST_FLAP_HOLD`].
+pub(crate) const MAX_FLAP_HOLD: Duration = Duration::from_secs(60);
+/// Doublings that lead beyond [`MAX_FLAP_HOLD`].
+pub(crate) const MAX_FLAP_LEVEL: u32 = 5;
+/// Time without a hold that takes one doubling back.
+pub(crate) const FLAP_FORGIVEN: Duration = Duration::from_secs(300);
+
+/// The φ, in mean intervals, from which on chitchat leaves a node out of its gossip. Nothing else
+/// follows from it.
+pub(crate) const GOSSIP_PAUSE_PHI: f64 = 5.0;
+
+/// How often gossip is read in the time between two heartbeats.
+pub(crate) const READS_PER_INTERVAL: u32 = 4;
+
+/// Heartbeats of each peer that chitchat remembers for that.
+pub(crate) const HEARTBEAT_WINDOW: usize = 32;
 
 /// How long a dead node is remembered by gossip; its address is remembered on disk beyond that.
 pub(crate) const DEAD_NODE_GRACE: Duration = Duration::from_secs(10 * 60);

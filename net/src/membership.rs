@@ -1,37 +1,55 @@
 //! Who is in the cluster, where, and alive.
 //!
 //! chitchat spreads each node's few key-values and heartbeats; its messages travel over our
-//! [`Transport`], so only proven peers take part. Silence makes a suspect. A suspect is dead once
-//! neither this node nor any helper gets an answer from it: a starved machine falls silent by the
-//! thousand without being dead.
+//! [`Transport`], so only proven peers take part. Silence makes a suspect, and so does a host that
+//! says that nobody listens at a peer's port. A suspect is dead once neither this node nor any
+//! helper has got an answer from it for long enough: a starved machine falls silent by the
+//! thousand without being dead. Each death is told to all, and each who is told probes for itself.
+//! ADR 010 has the reasons and the numbers.
 //!
-//! Liveness and hints, never truth: nothing durable may depend on what is said here.
+//! `view`, `peer` and what they are made of decide, `driver` acts. Liveness and hints, never truth: nothing durable may depend on what is said here.
 
+mod accrual;
+mod arrivals;
+mod belief;
+mod damping;
 mod driver;
 mod gossip;
+mod peer;
 mod peers;
 mod probe;
+mod ring;
 mod seeds;
 mod view;
 
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex as SyncMutex},
     time::{Duration, SystemTime},
 };
 
 use chitchat::{Chitchat, ChitchatConfig, FailureDetectorConfig};
-use tokio::sync::{Mutex, watch};
+use tokio::{
+    sync::{Mutex, mpsc, watch},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub use belief::{Belief, BeliefState, ProbeOutcome};
 pub use peers::PeerStore;
-pub use probe::{confirm_dead, probe, serve_probes};
+
+use self::{
+    arrivals::Arrivals,
+    driver::{Driver, Sources},
+    view::View,
+};
 
 use crate::{
     NodeId, Transport,
     limits::{
-        DEAD_NODE_GRACE, DELETED_KEY_GRACE, HEARTBEAT_WINDOW, MAX_PUBLISHED_BYTES, SUSPICION_PHI,
+        DEAD_NODE_GRACE, DELETED_KEY_GRACE, GOSSIP_PAUSE_PHI, HEARTBEAT_WINDOW,
+        MAX_PUBLISHED_BYTES, READS_PER_INTERVAL, TIDINGS_QUEUE,
     },
 };
 
@@ -100,10 +118,12 @@ pub enum MembershipError {
 pub struct Membership {
     chitchat: Arc<Mutex<Chitchat>>,
     members: watch::Receiver<Arc<Vec<Member>>>,
+    view: Arc<SyncMutex<View>>,
 }
 
 impl Membership {
-    /// Takes part from now on, until `stop`. Registers the gossip and probe protocols.
+    /// Takes part from now on, until `stop`, and then says goodbye. Registers the gossip and probe
+    /// protocols.
     ///
     /// # Errors
     /// [`MembershipError::Start`] if the gossip loop does not come up.
@@ -117,34 +137,43 @@ impl Membership {
         for peer in &remembered {
             transport.set_address(peer.id, peer.addr);
         }
-        probe::serve_probes(&transport);
+        let (tidings_sender, tidings) = mpsc::channel(TIDINGS_QUEUE);
+        probe::serve(&transport, tidings_sender);
         let interval = config.interval.unwrap_or_else(|| interval_for(remembered.len()));
         let published = vec![
             (NAME_KEY.to_owned(), config.name.clone()),
             (ADDRESS_KEY.to_owned(), config.advertise.to_string()),
         ];
-        let gossip = gossip::GossipTransport::start(&transport, tasks, &stop);
+        let arrivals = Arc::new(Arrivals::default());
+        let gossip_transport =
+            gossip::GossipTransport::start(&transport, Arc::clone(&arrivals), tasks, &stop);
         let chitchat_config = chitchat_config(&config, transport.local_id(), interval);
-        let handle = chitchat::spawn_chitchat(chitchat_config, published, &gossip)
+        let gossip = chitchat::spawn_chitchat(chitchat_config, published, &gossip_transport)
             .await
             .map_err(|error| MembershipError::Start(error.to_string()))?;
 
-        let (driver, members) =
-            driver::Driver::new(handle, Arc::clone(&transport), remembered.clone());
-        let chitchat = driver.chitchat();
+        let sources = Sources { gossip, arrivals, tidings, refusals: transport.refusals() };
+        let view = View::new(transport.local_id(), interval);
+        let driver = Driver::new(sources, Arc::clone(&transport), view, remembered.clone());
+        let (chitchat, members, view) = (driver.chitchat(), driver.members(), driver.view());
         let seeds = seeds::Seeds::new(&config, remembered, transport, members.clone());
         let greet = driver.greeter();
         if let Some(store) = config.peer_store {
             tasks.spawn(peers::save_changes(store, driver.remembered()));
         }
         tasks.spawn(stop.clone().run_until_cancelled_owned(seeds.run(greet)));
-        tasks.spawn(driver.run(interval, stop));
-        Ok(Self { chitchat, members })
+        tasks.spawn(driver.run(interval / READS_PER_INTERVAL, stop));
+        Ok(Self { chitchat, members, view })
     }
 
     /// Every node known, this one included, ordered by id; changes as the view does.
     pub fn members(&self) -> watch::Receiver<Arc<Vec<Member>>> {
         self.members.clone()
+    }
+
+    /// What this node believes of every node at this moment, itself included, ordered by id.
+    pub fn beliefs(&self) -> Vec<Belief> {
+        driver::lock(&self.view).beliefs(Instant::now())
     }
 
     /// Publishes a hint about this node to all others.
@@ -182,7 +211,7 @@ fn chitchat_config(config: &MembershipConfig, id: NodeId, interval: Duration) ->
         listen_addr: gossip::virtual_address(id),
         seed_nodes: Vec::new(),
         failure_detector_config: FailureDetectorConfig {
-            phi_threshold: SUSPICION_PHI,
+            phi_threshold: GOSSIP_PAUSE_PHI,
             sampling_window_size: HEARTBEAT_WINDOW,
             max_interval: interval * 10,
             initial_interval: interval,

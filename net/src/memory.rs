@@ -6,10 +6,12 @@
 //! as a dead peer does. Nodes of one network know each other's addresses from the start.
 //!
 //! Deliberately simple: bytes inside an open stream take no time, and a stream over a link that is
-//! cut breaks at once, where QUIC would notice after its idle timeout.
+//! cut breaks at once, where QUIC would notice after its idle timeout. A stalled node's tasks run
+//! on; what it is told and what it says wait.
 
 mod faults;
 mod stream;
+mod traffic;
 mod transport;
 
 use std::{
@@ -19,12 +21,14 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub use traffic::Traffic;
 pub use transport::MemoryTransport;
 
 use self::{faults::Faults, transport::Incarnation};
-use crate::NodeId;
+use crate::{NodeId, Protocol};
 
 /// UDP port of every node of an in-memory network; the addresses differ.
 const PORT: u16 = 7600;
@@ -39,6 +43,7 @@ struct State {
     faults: Faults,
     nodes: BTreeMap<NodeId, Node>,
     streams: Vec<LiveStream>,
+    traffic: BTreeMap<(NodeId, NodeId, u8), Traffic>,
 }
 
 struct Node {
@@ -61,8 +66,12 @@ struct Passage {
 impl MemoryNetwork {
     /// An empty network without delay or loss, whose faults are drawn from `seed`.
     pub fn new(seed: u64) -> Self {
-        let state =
-            State { faults: Faults::new(seed), nodes: BTreeMap::new(), streams: Vec::new() };
+        let state = State {
+            faults: Faults::new(seed),
+            nodes: BTreeMap::new(),
+            streams: Vec::new(),
+            traffic: BTreeMap::new(),
+        };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
@@ -125,6 +134,33 @@ impl MemoryNetwork {
         state.break_streams(|(a, b)| a == node || b == node);
     }
 
+    /// Everything to and from `node` waits for `duration` from now, as when its host is starved or
+    /// its process stopped; nothing of it is lost.
+    pub fn stall(&self, node: NodeId, duration: Duration) {
+        self.lock().faults.stall(node, Instant::now() + duration);
+    }
+
+    /// Tells `node` that nobody listens at `about`'s port, whether that is true or not.
+    pub fn spoof_refusal(&self, node: NodeId, about: NodeId) {
+        let running = self.lock().nodes.get(&node).and_then(|node| node.running.clone());
+        if let Some(incarnation) = running {
+            incarnation.refused(about);
+        }
+    }
+
+    /// What `node` has sent since the network began, requests and answers of one protocol.
+    pub fn sent(&self, node: NodeId, protocol: Protocol) -> Traffic {
+        let state = self.lock();
+        let links = state.traffic.range((node, NodeId(0), 0)..=(node, NodeId(u64::MAX), u8::MAX));
+        links.filter(|((_, _, tag), _)| *tag == protocol.tag()).map(|(_, traffic)| *traffic).sum()
+    }
+
+    /// What has gone from one node to another since the network began, over all protocols.
+    pub fn sent_between(&self, from: NodeId, to: NodeId) -> Traffic {
+        let state = self.lock();
+        state.traffic.range((from, to, 0)..=(from, to, u8::MAX)).map(|(_, traffic)| *traffic).sum()
+    }
+
     /// Takes back every cut and isolation. Delay, loss and duplication stay.
     pub fn heal_all(&self) {
         self.lock().faults.heal_all();
@@ -148,7 +184,28 @@ impl MemoryNetwork {
 
     /// Decides what becomes of a message sent now; nothing if it is lost.
     fn send(&self, from: NodeId, to: NodeId) -> Option<Passage> {
-        self.lock().faults.send(from, to)
+        self.lock().faults.send(from, to, Instant::now())
+    }
+
+    /// How long a message that arrives at `node` now still waits.
+    fn held(&self, node: NodeId) -> Duration {
+        self.lock().faults.held(node, Instant::now())
+    }
+
+    fn count(&self, from: NodeId, to: NodeId, protocol: Protocol, bytes: usize) {
+        self.lock().traffic.entry((from, to, protocol.tag())).or_default().add(bytes);
+    }
+
+    /// After which time a knock is refused, if it is: its receiver has crashed and the messages
+    /// there and back arrive.
+    fn knock(&self, from: NodeId, to: NodeId) -> Option<Duration> {
+        let mut state = self.lock();
+        if state.nodes.get(&to)?.running.is_some() {
+            return None;
+        }
+        let there = state.faults.send(from, to, Instant::now())?;
+        let back = state.faults.send(to, from, Instant::now())?;
+        Some(there.delay + back.delay)
     }
 
     /// Who receives a message that left `from` and arrives at `to` now.

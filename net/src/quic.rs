@@ -6,6 +6,7 @@
 
 mod client;
 mod pool;
+mod refusals;
 mod serve;
 pub(crate) mod settings;
 pub(crate) mod wire;
@@ -19,18 +20,25 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use quinn::{ClientConfig, Connection, Endpoint, SendStream, TokioRuntime};
-use tokio::{sync::Semaphore, time::timeout};
+use quinn::{ClientConfig, Connection, Endpoint, Runtime, SendStream, TokioRuntime};
+use tokio::{
+    sync::{Semaphore, broadcast},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use settings::SettingsError;
 
-use self::{pool::Pool, serve::Proven};
+use self::{
+    pool::Pool,
+    refusals::{Door, NotedSocket, Sent},
+    serve::Proven,
+};
 use crate::{
     BoxedStream, Handler, Identity, JoinHandler, NodeId, Protocol, RpcError, Transport,
     handlers::Handlers,
     join::JoinGate,
-    limits::{CLOSE_TIMEOUT, MAX_JOINERS, RETIRE_AFTER},
+    limits::{CLOSE_TIMEOUT, MAX_JOINERS, REFUSAL_QUEUE, RETIRE_AFTER},
 };
 
 /// Where a node's transport listens.
@@ -73,6 +81,8 @@ struct Shared {
     join_handler: RwLock<Option<Arc<dyn JoinHandler>>>,
     join_gate: Mutex<JoinGate>,
     joiners: Semaphore,
+    door: Door,
+    refusals: broadcast::Sender<NodeId>,
     tasks: TaskTracker,
     stopped: CancellationToken,
 }
@@ -85,10 +95,14 @@ impl QuicTransport {
     pub fn bind(config: QuicConfig, identity: &Identity) -> Result<Arc<Self>, BindError> {
         let socket_error = |source| BindError::Socket { address: config.listen, source };
         let socket = UdpSocket::bind(config.listen).map_err(socket_error)?;
-        let endpoint = Endpoint::new(
+        socket.set_nonblocking(true).map_err(socket_error)?;
+        let sent = Arc::new(Sent::default());
+        let door = Door::open(&socket, Arc::clone(&sent)).map_err(socket_error)?;
+        let socket = TokioRuntime.wrap_udp_socket(socket).map_err(socket_error)?;
+        let endpoint = Endpoint::new_with_abstract_socket(
             settings::endpoint(identity),
             Some(settings::server(identity)?),
-            socket,
+            Arc::new(NotedSocket::new(socket, sent)),
             Arc::new(TokioRuntime),
         )
         .map_err(socket_error)?;
@@ -103,10 +117,13 @@ impl QuicTransport {
             join_handler: RwLock::default(),
             join_gate: Mutex::new(JoinGate::new(Instant::now())),
             joiners: Semaphore::new(MAX_JOINERS),
+            door,
+            refusals: broadcast::Sender::new(REFUSAL_QUEUE),
             tasks: TaskTracker::new(),
             stopped: CancellationToken::new(),
         });
         shared.run(serve::accept(Arc::clone(&shared)));
+        shared.run(pass_refusals_on(Arc::clone(&shared)));
         Ok(Arc::new(Self { shared }))
     }
 
@@ -179,6 +196,24 @@ impl Shared {
     }
 }
 
+/// Tells whoever listens which peers' hosts refuse this node's datagrams.
+async fn pass_refusals_on(shared: Arc<Shared>) {
+    loop {
+        match shared.door.refused().await {
+            Ok(address) => {
+                for peer in shared.pool.peers_at(address) {
+                    // An error means that nobody listens.
+                    shared.refusals.send(peer).ok();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "refusals cannot be noticed any more");
+                return;
+            }
+        }
+    }
+}
+
 /// Small messages that keep the cluster together go before bulk on the same connection.
 fn prioritise(send: &SendStream, protocol: Protocol) {
     let priority = match protocol {
@@ -230,6 +265,16 @@ impl Transport for QuicTransport {
         timeout(deadline, exchange)
             .await
             .unwrap_or(Err(RpcError::DeadlineExceeded { peer: to, after: deadline }))
+    }
+
+    fn knock(&self, peer: NodeId) {
+        if let Some(address) = self.shared.pool.address(peer) {
+            self.shared.door.knock(address);
+        }
+    }
+
+    fn refusals(&self) -> broadcast::Receiver<NodeId> {
+        self.shared.refusals.subscribe()
     }
 
     async fn open(

@@ -6,7 +6,10 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    sync::broadcast,
+};
 
 use crate::NodeId;
 
@@ -28,7 +31,7 @@ pub enum Protocol {
     /// answered by the [`JoinHandler`](crate::JoinHandler), or a peer that renews its own, which is
     /// answered by the handler registered here.
     Join = 6,
-    /// Is this peer alive: an empty request answered at once.
+    /// Is this peer alive, do you reach that one, that one is dead, I leave.
     Probe = 7,
 }
 
@@ -154,6 +157,15 @@ pub trait Transport: Send + Sync + 'static {
         body: Bytes,
         deadline: Duration,
     ) -> Result<Bytes, RpcError>;
+
+    /// Sends `peer` a few bytes that it ignores while its process runs. If nobody listens at its
+    /// port any more, its host says so and the refusal comes to [`Transport::refusals`]. Costs
+    /// next to nothing, promises nothing, returns at once.
+    fn knock(&self, peer: NodeId);
+
+    /// Peers whose host says, from now on, that nobody listens at their port: their process has
+    /// ended, or something on the way turns this node's messages away. A hint to be confirmed.
+    fn refusals(&self) -> broadcast::Receiver<NodeId>;
 
     /// Opens a stream that starts with `header`; `deadline` covers opening it only.
     async fn open(

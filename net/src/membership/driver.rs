@@ -1,52 +1,95 @@
-//! Performs what the view decides: probes, published members, addresses, the remembered peers.
+//! Performs what the view decides: knocks, probes, tidings, published members, addresses, the
+//! remembered peers.
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use chitchat::{Chitchat, ChitchatHandle};
+use futures::future::join_all;
+use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
-    sync::{Mutex, watch},
+    sync::{Mutex, broadcast, mpsc, watch},
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Member, NAME_KEY, gossip, peers,
-    probe::confirm_dead,
-    view::{Observed, View},
+    Member, NAME_KEY,
+    arrivals::Arrivals,
+    gossip, peers,
+    probe::{self, Tidings},
+    view::{Action, Gossiped, Probed, View},
 };
-use crate::{NodeId, PeerAddress, Transport, limits::PROBE_DEADLINE};
+use crate::{
+    NodeId, PeerAddress, Transport,
+    limits::{LOOK_EVERY, MAX_PROBES, PROBE_DEADLINE},
+};
+
+/// What others bring to the driver.
+pub(super) struct Sources {
+    pub(super) gossip: ChitchatHandle,
+    pub(super) arrivals: Arc<Arrivals>,
+    pub(super) tidings: mpsc::Receiver<Tidings>,
+    pub(super) refusals: broadcast::Receiver<NodeId>,
+}
 
 pub(super) struct Driver {
-    handle: Arc<ChitchatHandle>,
+    gossip: Arc<ChitchatHandle>,
     chitchat: Arc<Mutex<Chitchat>>,
+    arrivals: Arc<Arrivals>,
+    tidings: mpsc::Receiver<Tidings>,
+    refusals: broadcast::Receiver<NodeId>,
     transport: Arc<dyn Transport>,
-    view: View,
-    probes: JoinSet<(NodeId, bool)>,
+    /// Read from outside as well, never for longer than a look.
+    view: Arc<SyncMutex<View>>,
+    rng: StdRng,
+    probes: JoinSet<Option<Probed>>,
     published: watch::Sender<Arc<Vec<Member>>>,
     remembered: watch::Sender<Vec<PeerAddress>>,
 }
 
+/// The view; whoever panicked with it in hand left it whole.
+pub(super) fn lock(view: &SyncMutex<View>) -> MutexGuard<'_, View> {
+    view.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Driver {
     pub(super) fn new(
-        handle: ChitchatHandle,
+        sources: Sources,
         transport: Arc<dyn Transport>,
+        view: View,
         remembered: Vec<PeerAddress>,
-    ) -> (Self, watch::Receiver<Arc<Vec<Member>>>) {
-        let (published, members) = watch::channel(Arc::default());
-        let chitchat = handle.chitchat();
-        let (view, probes) = (View::default(), JoinSet::new());
-        let handle = Arc::new(handle);
-        let remembered = watch::Sender::new(remembered);
-        (Self { handle, chitchat, transport, view, probes, published, remembered }, members)
+    ) -> Self {
+        let Sources { gossip, arrivals, tidings, refusals } = sources;
+        Self {
+            chitchat: gossip.chitchat(),
+            gossip: Arc::new(gossip),
+            arrivals,
+            tidings,
+            refusals,
+            transport,
+            view: Arc::new(SyncMutex::new(view)),
+            rng: StdRng::from_rng(&mut rand::rng()),
+            probes: JoinSet::new(),
+            published: watch::Sender::default(),
+            remembered: watch::Sender::new(remembered),
+        }
     }
 
     pub(super) fn chitchat(&self) -> Arc<Mutex<Chitchat>> {
         Arc::clone(&self.chitchat)
+    }
+
+    pub(super) fn view(&self) -> Arc<SyncMutex<View>> {
+        Arc::clone(&self.view)
+    }
+
+    pub(super) fn members(&self) -> watch::Receiver<Arc<Vec<Member>>> {
+        self.published.subscribe()
     }
 
     /// The peers to remember, from now on.
@@ -56,48 +99,102 @@ impl Driver {
 
     /// Starts gossip with a node.
     pub(super) fn greeter(&self) -> impl Fn(NodeId) + Send + use<> {
-        let handle = Arc::clone(&self.handle);
+        let gossip = Arc::clone(&self.gossip);
         move |id| {
-            if let Err(error) = handle.gossip(gossip::virtual_address(id)) {
+            if let Err(error) = gossip.gossip(gossip::virtual_address(id)) {
                 tracing::debug!(%id, %error, "gossip has stopped");
             }
         }
     }
 
+    /// Goes on until `stop`, then says goodbye. Reads gossip `every` so often.
     pub(super) async fn run(mut self, every: Duration, stop: CancellationToken) {
-        let mut ticks = interval(every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut changes = self.chitchat.lock().await.live_nodes_watcher();
+        let mut looks = interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut read = Instant::now();
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                Some(Ok((id, dead))) = self.probes.join_next() => {
-                    self.view.probed(id, !dead, Instant::now(), SystemTime::now());
+                Some(done) = self.probes.join_next() => {
+                    if let Ok(Some(probed)) = done {
+                        lock(&self.view).probed(probed, Instant::now(), SystemTime::now());
+                    }
                 }
-                Ok(()) = changes.changed() => {}
-                _ = ticks.tick() => {}
+                Ok(peer) = self.refusals.recv() => {
+                    lock(&self.view).refused(peer, Instant::now(), SystemTime::now());
+                    self.look();
+                }
+                Some(tidings) = self.tidings.recv() => {
+                    self.take_tidings(tidings);
+                    self.look();
+                }
+                _ = looks.tick() => {
+                    if Instant::now() >= read {
+                        read = Instant::now() + every;
+                        self.read_gossip().await;
+                    }
+                    self.take_arrivals();
+                    self.look();
+                }
             }
-            self.step().await;
+            self.publish();
         }
-        if let Err(error) = self.handle.initiate_shutdown() {
-            tracing::debug!(%error, "gossip had stopped before");
+        self.leave().await;
+    }
+
+    async fn read_gossip(&self) {
+        let chitchat = self.chitchat.lock().await;
+        let mut view = lock(&self.view);
+        let gossiped = read(&chitchat, &view);
+        view.gossiped(gossiped, Instant::now(), SystemTime::now());
+    }
+
+    fn take_arrivals(&self) {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let mut view = lock(&self.view);
+        for (from, at) in self.arrivals.take() {
+            view.heard(from, at, now, wall);
         }
     }
 
-    async fn step(&mut self) {
-        let observed = observe(&*self.chitchat.lock().await);
-        let suspects = self.view.observe(observed, Instant::now(), SystemTime::now());
-        let helpers = self.view.helpers(self.transport.local_id());
-        for suspect in suspects {
-            let (transport, helpers) = (Arc::clone(&self.transport), helpers.clone());
-            self.probes.spawn(async move {
-                let dead =
-                    confirm_dead(transport.as_ref(), suspect, &helpers, PROBE_DEADLINE).await;
-                (suspect, dead)
-            });
+    fn take_tidings(&mut self, tidings: Tidings) {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let actions = match tidings {
+            Tidings::Dead { node, run } => {
+                lock(&self.view).told(node, run, now, wall, &mut self.rng)
+            }
+            Tidings::Goodbye { node, run } => {
+                lock(&self.view).left(node, run, now, wall, &mut self.rng)
+            }
+        };
+        self.perform(actions);
+    }
+
+    fn look(&mut self) {
+        let now = Instant::now();
+        let actions = lock(&self.view).look(now, SystemTime::now(), &mut self.rng);
+        self.perform(actions);
+    }
+
+    fn perform(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            let transport = Arc::clone(&self.transport);
+            if let Action::Knock(peer) = action {
+                transport.knock(peer);
+                continue;
+            }
+            if self.probes.len() >= MAX_PROBES {
+                tracing::debug!(?action, "too many probes are under way");
+                continue;
+            }
+            self.probes.spawn(perform(transport, action));
         }
-        let members = self.view.members();
+    }
+
+    /// Shows what has changed, and sees to it that the transport knows where everybody is.
+    fn publish(&self) {
+        let Some(members) = lock(&self.view).take_members() else { return };
         if **self.published.borrow() != members {
             self.learn_addresses(&members);
             self.remember(&members);
@@ -127,31 +224,61 @@ impl Driver {
             changed
         });
     }
+
+    /// Ends gossip and tells the others that this node goes, so that nobody has to find out.
+    async fn leave(mut self) {
+        if let Err(error) = self.gossip.initiate_shutdown() {
+            tracing::debug!(%error, "gossip had stopped before");
+        }
+        let run = self.gossip.chitchat_id().generation_id;
+        let to = lock(&self.view).goodbyes(&mut self.rng);
+        let transport = self.transport.as_ref();
+        join_all(to.into_iter().map(|to| probe::say_goodbye(transport, to, run))).await;
+    }
 }
 
-/// What chitchat says of each node: the values of its latest run that has said who it is, and
-/// whether any run of it is live.
-fn observe(chitchat: &Chitchat) -> Vec<Observed> {
-    let live: std::collections::HashSet<_> = chitchat.live_nodes().collect();
-    let mut nodes: BTreeMap<NodeId, (u64, Observed)> = BTreeMap::new();
-    for (run, state) in chitchat.node_states() {
-        let Some(id) = gossip::node_at(run.gossip_advertise_addr) else { continue };
-        if state.get(NAME_KEY).is_none() {
-            continue;
+/// Performs an action that takes time; the outcome, if it is one of a probe.
+async fn perform(transport: Arc<dyn Transport>, action: Action) -> Option<Probed> {
+    let (transport, asked) = (transport.as_ref(), Instant::now());
+    match action {
+        Action::Knock(peer) => {
+            transport.knock(peer);
+            None
         }
-        let alive = live.contains(run);
-        let values = state.key_values().map(|(key, value)| (key.to_owned(), value.to_owned()));
-        let new = || Observed { id, live: alive, values: values.collect() };
-        match nodes.get_mut(&id) {
-            Some((generation, known)) if *generation >= run.generation_id => known.live |= alive,
-            Some((generation, known)) => {
-                let live = known.live || alive;
-                (*generation, *known) = (run.generation_id, Observed { live, ..new() });
-            }
-            None => {
-                nodes.insert(id, (run.generation_id, new()));
-            }
+        Action::Probe { peer, through: None } => {
+            let answered = probe::reach(transport, peer, PROBE_DEADLINE).await;
+            Some(Probed { peer, direct: true, answered, asked })
+        }
+        Action::Probe { peer, through: Some(helper) } => {
+            let answered = probe::reach_through(transport, helper, peer).await;
+            Some(Probed { peer, direct: false, answered, asked })
+        }
+        Action::Tell { to, dead, run } => {
+            probe::tell_dead(transport, to, dead, run).await;
+            None
         }
     }
-    nodes.into_values().map(|(_, observed)| observed).collect()
+}
+
+/// What chitchat says of each node now: of its latest run that has said who it is.
+fn read(chitchat: &Chitchat, view: &View) -> Vec<Gossiped> {
+    let mut latest = BTreeMap::new();
+    for (run, state) in chitchat.node_states() {
+        let Some(id) = gossip::node_at(run.gossip_advertise_addr) else { continue };
+        if !state.contains_key(NAME_KEY) {
+            continue;
+        }
+        let known = latest.entry(id).or_insert((run.generation_id, state));
+        if known.0 < run.generation_id {
+            *known = (run.generation_id, state);
+        }
+    }
+    let describe = |(id, (run, state)): (NodeId, (u64, &chitchat::NodeState))| {
+        let version = state.max_version();
+        let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        let values =
+            (!view.knows(id, run, version)).then(|| state.key_values().map(owned).collect());
+        Gossiped { id, run, heartbeat: state.heartbeat().into(), version, values }
+    };
+    latest.into_iter().map(describe).collect()
 }

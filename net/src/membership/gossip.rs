@@ -21,6 +21,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use super::arrivals::Arrivals;
 use crate::{
     Handler, NodeId, Protocol, Transport,
     limits::{GOSSIP_DEADLINE, GOSSIP_QUEUE, MAX_GOSSIP_IN_FLIGHT},
@@ -58,16 +59,21 @@ pub(super) struct GossipTransport {
 }
 
 impl GossipTransport {
-    /// Registers the gossip protocol and starts the sending side.
+    /// Registers the gossip protocol and starts the sending side. Whoever gossips or takes gossip in
+    /// is noted in `arrivals`.
     pub(super) fn start(
         transport: &Arc<dyn Transport>,
+        arrivals: Arc<Arrivals>,
         tasks: &TaskTracker,
         stop: &CancellationToken,
     ) -> Self {
         let (received, incoming) = mpsc::channel(GOSSIP_QUEUE);
         let (outgoing, to_send) = mpsc::channel(GOSSIP_QUEUE);
-        transport.register(Protocol::Gossip, Arc::new(Receiver(received)));
-        let sending = send_all(Arc::clone(transport), to_send);
+        transport.register(
+            Protocol::Gossip,
+            Arc::new(Receiver { received, arrivals: Arc::clone(&arrivals) }),
+        );
+        let sending = send_all(Arc::clone(transport), arrivals, to_send);
         tasks.spawn(stop.clone().run_until_cancelled_owned(sending));
         let local = virtual_address(transport.local_id());
         Self { socket: Mutex::new(Some(GossipSocket { local, incoming, outgoing })) }
@@ -119,12 +125,16 @@ impl Socket for GossipSocket {
 }
 
 /// Takes gossip in for chitchat to read when it can.
-struct Receiver(mpsc::Sender<Incoming>);
+struct Receiver {
+    received: mpsc::Sender<Incoming>,
+    arrivals: Arc<Arrivals>,
+}
 
 #[async_trait]
 impl Handler for Receiver {
     async fn request(&self, from: NodeId, body: Bytes) -> Result<Bytes, String> {
-        match self.0.try_send((from, body)) {
+        self.arrivals.note(from);
+        match self.received.try_send((from, body)) {
             Ok(()) => Ok(Bytes::new()),
             Err(TrySendError::Full(_)) => Err("too much gossip".into()),
             Err(TrySendError::Closed(_)) => Err("this node stops".into()),
@@ -133,7 +143,11 @@ impl Handler for Receiver {
 }
 
 /// Sends what chitchat has enqueued, several messages at a time.
-async fn send_all(transport: Arc<dyn Transport>, mut queue: mpsc::Receiver<Outgoing>) {
+async fn send_all(
+    transport: Arc<dyn Transport>,
+    arrivals: Arc<Arrivals>,
+    mut queue: mpsc::Receiver<Outgoing>,
+) {
     let mut under_way = JoinSet::new();
     loop {
         tokio::select! {
@@ -141,12 +155,13 @@ async fn send_all(transport: Arc<dyn Transport>, mut queue: mpsc::Receiver<Outgo
             Some(_) = under_way.join_next() => {}
             next = queue.recv(), if under_way.len() < MAX_GOSSIP_IN_FLIGHT => {
                 let Some((to, bytes)) = next else { return };
-                let transport = Arc::clone(&transport);
+                let (transport, arrivals) = (Arc::clone(&transport), Arc::clone(&arrivals));
                 under_way.spawn(async move {
                     let sent =
                         transport.request(to, Protocol::Gossip, bytes, GOSSIP_DEADLINE).await;
-                    if let Err(error) = sent {
-                        tracing::trace!(%to, %error, "gossip did not arrive");
+                    match sent {
+                        Ok(_taken_in) => arrivals.note(to),
+                        Err(error) => tracing::trace!(%to, %error, "gossip did not arrive"),
                     }
                 });
             }

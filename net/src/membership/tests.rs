@@ -239,23 +239,6 @@ async fn remembered_peers_are_found_without_a_seed() {
     again.sees_alive(&[1, 2], 10).await;
 }
 
-#[tokio::test(start_paused = true)]
-async fn probes_go_directly_or_through_a_helper() {
-    let cluster = Cluster::new(1);
-    let _nodes = cluster.start_all(3).await;
-    let asker = cluster.network.transport(id(1));
-    let deadline = Duration::from_secs(1);
-    let dead = |helpers: &'static [NodeId]| confirm_dead(asker.as_ref(), id(3), helpers, deadline);
-    assert!(probe(asker.as_ref(), id(3), deadline).await);
-    assert!(!dead(&[NodeId(2)]).await);
-    cluster.network.cut(id(1), id(3));
-    assert!(!probe(asker.as_ref(), id(3), deadline).await);
-    assert!(!dead(&[NodeId(2)]).await, "the helper reaches it");
-    assert!(dead(&[]).await);
-    cluster.network.cut(id(2), id(3));
-    assert!(dead(&[NodeId(2)]).await);
-}
-
 #[test]
 fn larger_clusters_gossip_less_often() {
     let table = [(0, 200), (50, 200), (51, 500), (200, 500), (201, 1000), (5000, 1000)];

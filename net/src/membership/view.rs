@@ -1,258 +1,363 @@
-//! What is believed of each node: decided here from what gossip and probes say, and nothing else.
+//! All nodes known and what is to be done about them: decided here from what gossip, probes and
+//! other nodes say, and from nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
+use rand::{Rng, seq::IndexedRandom};
 use tokio::time::Instant;
 
-use super::{ADDRESS_KEY, Member, NAME_KEY};
+use super::{
+    ADDRESS_KEY, Member, NAME_KEY,
+    belief::Belief,
+    peer::{Cause, Due, Peer, Profile, Standing},
+    ring,
+};
 use crate::{
     NodeId,
-    limits::{PROBE_AGAIN, UNPROVEN_GRACE},
+    limits::{
+        EVERYBODY_WATCHES, GOODBYES, HEAR_EVERY_LARGE, HEAR_EVERY_SMALL, LATE_LOOK, LOOK_EVERY,
+        MAX_SUSPECTS, PROBE_HELPERS, TELL,
+    },
 };
 
-/// What gossip says of one node.
+/// What gossip says of one node now.
 #[derive(Clone, Debug)]
-pub(super) struct Observed {
+pub(super) struct Gossiped {
     pub(super) id: NodeId,
-    /// Whether its heartbeats come.
-    pub(super) live: bool,
-    pub(super) values: BTreeMap<String, String>,
+    /// Which run of the node says so; a later one is larger.
+    pub(super) run: u64,
+    pub(super) heartbeat: u64,
+    /// How often it has published something.
+    pub(super) version: u64,
+    /// What it publishes, unless [`View::knows`] it.
+    pub(super) values: Option<BTreeMap<String, String>>,
 }
 
-/// Where a node stands.
+/// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
-    /// Heard of, but not from. To `Alive` with its heartbeats, to `Dead` without them for
-    /// [`UNPROVEN_GRACE`]. Not shown to anybody.
-    Unproven { since: Instant },
-    /// Its heartbeats come. To `Probed` when they stop.
-    Alive,
-    /// Its heartbeats stopped and probes are under way; still shown as alive. To `Alive` with its
-    /// heartbeats, to `Silent` if it answers the probes, to `Dead` if not.
-    Probed,
-    /// Its heartbeats stopped but it answers probes; shown as alive. To `Alive` with its
-    /// heartbeats, to `Probed` again after [`PROBE_AGAIN`].
-    Silent { until: Instant },
-    /// Its heartbeats stopped and it answers nobody. To `Alive` with its heartbeats.
-    Dead,
-}
-
-struct Entry {
-    standing: Standing,
-    name: String,
-    addr: SocketAddr,
-    values: BTreeMap<String, String>,
-    since: SystemTime,
-}
-
-impl Standing {
-    /// What a node is shown as, if it is shown.
-    fn shown_alive(self) -> Option<bool> {
-        match self {
-            Self::Unproven { .. } => None,
-            Self::Alive | Self::Probed | Self::Silent { .. } => Some(true),
-            Self::Dead => Some(false),
-        }
-    }
-
-    /// The next standing, given whether heartbeats come.
-    fn after_gossip(self, live: bool, now: Instant) -> Self {
-        match (self, live) {
-            (_, true) => Self::Alive,
-            (Self::Unproven { since }, false) if now - since >= UNPROVEN_GRACE => Self::Dead,
-            (Self::Alive, false) => Self::Probed,
-            (Self::Silent { until }, false) if now >= until => Self::Probed,
-            (unchanged, false) => unchanged,
-        }
-    }
-
-    /// The next standing, given whether anybody got an answer to a probe.
-    fn after_probe(self, answered: bool, now: Instant) -> Self {
-        match self {
-            Self::Probed if answered => Self::Silent { until: now + PROBE_AGAIN },
-            Self::Probed => Self::Dead,
-            other => other,
-        }
-    }
+pub(super) enum Action {
+    /// Knock at its port.
+    Knock(NodeId),
+    /// Ask `peer` for a sign of life, or `through` whether it reaches `peer`.
+    Probe { peer: NodeId, through: Option<NodeId> },
+    /// Tell `to` that this run of `dead` is no more.
+    Tell { to: NodeId, dead: NodeId, run: u64 },
 }
 
 /// All nodes known.
-#[derive(Default)]
 pub(super) struct View {
-    entries: BTreeMap<NodeId, Entry>,
+    own: NodeId,
+    /// How often each node's heartbeat grows.
+    interval: Duration,
+    peers: BTreeMap<NodeId, Peer>,
+    /// Who is not dead, as the watches were last set.
+    present: BTreeSet<NodeId>,
+    looked: Option<Instant>,
+    knocked: Option<Instant>,
+    /// How often something is wanted from each watched peer.
+    hear_every: Duration,
+    /// The dead of whom something was heard.
+    recheck: BTreeSet<NodeId>,
+    /// Whether what everybody may see has changed since [`View::take_members`].
+    changed: bool,
 }
 
 impl View {
-    /// Takes in what gossip says now. Returns the nodes to probe.
-    pub(super) fn observe(
+    pub(super) fn new(own: NodeId, interval: Duration) -> Self {
+        Self {
+            own,
+            interval,
+            peers: BTreeMap::new(),
+            present: BTreeSet::new(),
+            looked: None,
+            knocked: None,
+            hear_every: HEAR_EVERY_SMALL,
+            recheck: BTreeSet::new(),
+            changed: true,
+        }
+    }
+
+    /// Whether nothing new is published by this run of `id` since `version`.
+    pub(super) fn knows(&self, id: NodeId, run: u64, version: u64) -> bool {
+        self.peers.get(&id).is_some_and(|peer| (peer.run, peer.version) == (run, version))
+    }
+
+    /// Takes in all that gossip says now. Whom it says nothing of is forgotten.
+    pub(super) fn gossiped(&mut self, all: Vec<Gossiped>, now: Instant, wall: SystemTime) {
+        let known: BTreeSet<NodeId> = all.iter().map(|node| node.id).collect();
+        let before = self.peers.len();
+        self.peers.retain(|id, _| known.contains(id));
+        self.changed |= self.peers.len() != before;
+        for Gossiped { id, run, heartbeat, version, values } in all {
+            let Some(profile) = self.profile(id, values) else { continue };
+            let interval = self.interval;
+            let peer = self
+                .peers
+                .entry(id)
+                .or_insert_with(|| Peer::new(profile.clone(), interval, now, wall));
+            let shown = peer.shown_alive();
+            self.changed |= peer.profile != profile;
+            peer.profile = profile;
+            if peer.run != run {
+                peer.restarted(now);
+                (peer.run, peer.heartbeat) = (run, 0);
+            }
+            peer.version = version;
+            if heartbeat > peer.heartbeat {
+                if peer.heartbeat_grew(now) {
+                    self.recheck.insert(id);
+                }
+                peer.heartbeat = heartbeat;
+            }
+            if id == self.own {
+                peer.standing = Standing::Alive;
+            }
+            self.changed |= peer.shown_alive() != shown;
+            peer.stamp(shown, wall);
+        }
+    }
+
+    /// What a node says about itself: newly, or as known.
+    fn profile(&self, id: NodeId, values: Option<BTreeMap<String, String>>) -> Option<Profile> {
+        let Some(values) = values else {
+            return self.peers.get(&id).map(|peer| peer.profile.clone());
+        };
+        let name = values.get(NAME_KEY)?.clone();
+        let addr = values.get(ADDRESS_KEY)?.parse().ok()?;
+        Some(Profile { name, addr, values })
+    }
+
+    /// Applies `change` to one peer and notes what it changed; nothing for this node itself and
+    /// for strangers.
+    fn change<T: Default>(
         &mut self,
-        observed: Vec<Observed>,
+        id: NodeId,
+        wall: SystemTime,
+        change: impl FnOnce(&mut Peer) -> T,
+    ) -> T {
+        let Some(peer) = self.peers.get_mut(&id).filter(|_| id != self.own) else {
+            return T::default();
+        };
+        let shown = peer.shown_alive();
+        let result = change(peer);
+        self.changed |= peer.shown_alive() != shown;
+        peer.stamp(shown, wall);
+        result
+    }
+
+    /// A message came from `id` itself at `at`.
+    pub(super) fn heard(&mut self, id: NodeId, at: Instant, now: Instant, wall: SystemTime) {
+        if self.change(id, wall, |peer| peer.heard(at, now)) {
+            self.recheck.insert(id);
+        }
+    }
+
+    /// A probe sent at `asked` was answered or not, by itself or by a helper that reached it.
+    pub(super) fn probed(&mut self, probe: Probed, now: Instant, wall: SystemTime) {
+        let Probed { peer, direct, answered, asked } = probe;
+        self.change(peer, wall, |peer| match (answered, direct) {
+            (true, _) => peer.answered(direct, asked, now),
+            (false, true) => peer.unanswered(),
+            (false, false) => {}
+        });
+    }
+
+    /// The host of `id` says that nobody listens at its port.
+    pub(super) fn refused(&mut self, id: NodeId, now: Instant, wall: SystemTime) {
+        self.change(id, wall, |peer| peer.suspect(Cause::Refused, now));
+    }
+
+    /// Another node says that this run of `id` is dead. Whom to pass that on to.
+    pub(super) fn told(
+        &mut self,
+        id: NodeId,
+        run: u64,
         now: Instant,
         wall: SystemTime,
-    ) -> Vec<NodeId> {
-        let known: BTreeSet<NodeId> = observed.iter().map(|node| node.id).collect();
-        self.entries.retain(|id, _| known.contains(id));
-        let mut to_probe = Vec::new();
-        for Observed { id, live, values } in observed {
-            let name = values.get(NAME_KEY).cloned();
-            let addr = values.get(ADDRESS_KEY).and_then(|text| text.parse().ok());
-            let (Some(name), Some(addr)) = (name, addr) else { continue };
-            let entry = self.entries.entry(id).or_insert_with(|| Entry {
-                standing: Standing::Unproven { since: now },
-                name: String::new(),
-                addr,
-                values: BTreeMap::new(),
-                since: wall,
-            });
-            (entry.name, entry.addr, entry.values) = (name, addr, values);
-            let was = entry.standing;
-            entry.set(was.after_gossip(live, now), wall);
-            if entry.standing == Standing::Probed && was != Standing::Probed {
-                to_probe.push(id);
+        rng: &mut impl Rng,
+    ) -> Vec<Action> {
+        let pass_on = self.change(id, wall, |peer| {
+            let living = matches!(peer.standing, Standing::Alive | Standing::Suspect(_));
+            if !living || peer.run != run {
+                return false;
+            }
+            peer.suspect(Cause::Told, now);
+            peer.may_tell(now)
+        });
+        if pass_on { self.tell(id, rng) } else { Vec::new() }
+    }
+
+    /// This run of `id` has said goodbye. Whom to tell.
+    pub(super) fn left(
+        &mut self,
+        id: NodeId,
+        run: u64,
+        now: Instant,
+        wall: SystemTime,
+        rng: &mut impl Rng,
+    ) -> Vec<Action> {
+        let tell = self.change(id, wall, |peer| {
+            let newer = peer.run > run;
+            if !newer {
+                peer.left(now);
+            }
+            !newer && peer.may_tell(now)
+        });
+        if tell { self.tell(id, rng) } else { Vec::new() }
+    }
+
+    fn tell(&self, dead: NodeId, rng: &mut impl Rng) -> Vec<Action> {
+        let run = self.peers.get(&dead).map_or(0, |peer| peer.run);
+        let to = self.some_living(dead, TELL, rng);
+        to.into_iter().map(|to| Action::Tell { to, dead, run }).collect()
+    }
+
+    /// Some of those whose signs of life come, in no order, without this node and `except`.
+    fn some_living(&self, except: NodeId, count: usize, rng: &mut impl Rng) -> Vec<NodeId> {
+        let alive = self.peers.iter().filter(|(_, peer)| peer.standing == Standing::Alive);
+        let others = alive.map(|(id, _)| *id).filter(|id| *id != except && *id != self.own);
+        let others: Vec<NodeId> = others.collect();
+        others.choose_multiple(rng, count).copied().collect()
+    }
+
+    /// Looks at everybody: what is due.
+    pub(super) fn look(
+        &mut self,
+        now: Instant,
+        wall: SystemTime,
+        rng: &mut impl Rng,
+    ) -> Vec<Action> {
+        self.excuse_stall(now);
+        self.set_watches(now);
+        let suspected = |peer: &&Peer| matches!(peer.standing, Standing::Suspect(_));
+        let mut room = MAX_SUSPECTS.saturating_sub(self.peers.values().filter(suspected).count());
+        let knock = self.knocked.is_none_or(|knocked| now - knocked >= LOOK_EVERY);
+        if knock {
+            self.knocked = Some(now);
+        }
+        let mut due = Vec::new();
+        let recheck = std::mem::take(&mut self.recheck);
+        for (&id, peer) in self.peers.iter_mut().filter(|(id, _)| **id != self.own) {
+            let (shown, before) = (peer.shown_alive(), peer.standing);
+            let what = match peer.look(room > 0, now) {
+                Due::Nothing if recheck.contains(&id) => Due::Probe { helped: true },
+                what => what,
+            };
+            if before == Standing::Alive && peer.standing != Standing::Alive {
+                room -= 1;
+            }
+            let knock =
+                knock && peer.is_watched() && !matches!(peer.standing, Standing::Dead { .. });
+            self.changed |= peer.shown_alive() != shown;
+            peer.stamp(shown, wall);
+            due.push((id, what, knock));
+        }
+        let mut actions = Vec::new();
+        for (id, due, knock) in due {
+            if knock {
+                actions.push(Action::Knock(id));
+            }
+            self.act(id, due, now, rng, &mut actions);
+        }
+        actions
+    }
+
+    fn act(
+        &mut self,
+        peer: NodeId,
+        due: Due,
+        now: Instant,
+        rng: &mut impl Rng,
+        actions: &mut Vec<Action>,
+    ) {
+        match due {
+            Due::Nothing => {}
+            Due::Ask | Due::Probe { helped: false } => {
+                actions.push(Action::Probe { peer, through: None });
+            }
+            Due::Probe { helped: true } => {
+                actions.push(Action::Probe { peer, through: None });
+                let helpers = self.some_living(peer, PROBE_HELPERS, rng);
+                if let Some(peer) = self.peers.get_mut(&peer) {
+                    peer.helpers_asked(helpers.len());
+                }
+                let ask = |helper| Action::Probe { peer, through: Some(helper) };
+                actions.extend(helpers.into_iter().map(ask));
+            }
+            Due::Tell => {
+                let tell = self.peers.get_mut(&peer).is_some_and(|peer| peer.may_tell(now));
+                if tell {
+                    actions.extend(self.tell(peer, rng));
+                }
             }
         }
-        to_probe
     }
 
-    /// Takes in the outcome of probing `id`.
-    pub(super) fn probed(&mut self, id: NodeId, answered: bool, now: Instant, wall: SystemTime) {
-        if let Some(entry) = self.entries.get_mut(&id) {
-            entry.set(entry.standing.after_probe(answered, now), wall);
+    /// A look that comes late says that this node itself did not run.
+    fn excuse_stall(&mut self, now: Instant) {
+        let due = self.looked.replace(now).map_or(now, |looked| looked + LOOK_EVERY);
+        let late = now.saturating_duration_since(due);
+        if late >= LATE_LOOK {
+            self.peers.values_mut().for_each(|peer| peer.excuse(late, now));
         }
     }
 
-    /// The nodes whose heartbeats come, apart from `own`: those who can help to probe.
-    pub(super) fn helpers(&self, own: NodeId) -> Vec<NodeId> {
-        let alive = self.entries.iter().filter(|(_, entry)| entry.standing == Standing::Alive);
-        alive.map(|(id, _)| *id).filter(|id| *id != own).collect()
+    /// Watches whom this node is to watch among those who are there now.
+    fn set_watches(&mut self, now: Instant) {
+        let there = |peer: &Peer| matches!(peer.standing, Standing::Alive | Standing::Suspect(_));
+        let count = self.peers.values().filter(|peer| there(peer)).count();
+        let same = count == self.present.len()
+            && self.present.iter().all(|id| self.peers.get(id).is_some_and(there));
+        if same {
+            return;
+        }
+        let present = self.peers.iter().filter(|(_, peer)| there(peer)).map(|(id, _)| *id);
+        self.present = present.collect();
+        let watched = ring::watched(self.own, &self.present);
+        let small = self.present.len() <= EVERYBODY_WATCHES;
+        let hear_every = if small { HEAR_EVERY_SMALL } else { HEAR_EVERY_LARGE };
+        let other_pace = std::mem::replace(&mut self.hear_every, hear_every) != hear_every;
+        for (id, peer) in &mut self.peers {
+            match (watched.contains(id), peer.is_watched()) {
+                (true, before) if !before || other_pace => peer.watch(true, hear_every, now),
+                (false, true) => peer.watch(false, self.interval, now),
+                _ => {}
+            }
+        }
     }
 
-    /// What everybody may see.
-    pub(super) fn members(&self) -> Vec<Member> {
-        let shown = self.entries.iter().filter_map(|(&id, entry)| {
-            Some(Member {
-                id,
-                name: entry.name.clone(),
-                addr: entry.addr,
-                alive: entry.standing.shown_alive()?,
-                since: entry.since,
-                values: entry.values.clone(),
-            })
-        });
-        shown.collect()
+    /// Whom this node tells itself that it leaves.
+    pub(super) fn goodbyes(&self, rng: &mut impl Rng) -> Vec<NodeId> {
+        self.some_living(self.own, GOODBYES, rng)
+    }
+
+    /// What everybody may see, if it has changed.
+    pub(super) fn take_members(&mut self) -> Option<Vec<Member>> {
+        std::mem::take(&mut self.changed).then(|| self.members())
+    }
+
+    fn members(&self) -> Vec<Member> {
+        self.peers.iter().filter_map(|(&id, peer)| peer.member(id)).collect()
+    }
+
+    pub(super) fn beliefs(&self, now: Instant) -> Vec<Belief> {
+        self.peers.iter().filter_map(|(&id, peer)| peer.belief(id, now)).collect()
     }
 }
 
-impl Entry {
-    fn set(&mut self, standing: Standing, wall: SystemTime) {
-        if standing.shown_alive() != self.standing.shown_alive() {
-            self.since = wall;
-        }
-        self.standing = standing;
-    }
+/// What came of a probe.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probed {
+    pub(super) peer: NodeId,
+    /// Whether this node itself asked, not a helper.
+    pub(super) direct: bool,
+    pub(super) answered: bool,
+    /// When the probe was sent.
+    pub(super) asked: Instant,
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    const A: NodeId = NodeId(1);
-
-    fn observed(live: bool) -> Vec<Observed> {
-        let values = [(NAME_KEY, "h1"), (ADDRESS_KEY, "10.77.0.1:7600")];
-        let values = values.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        vec![Observed { id: A, live, values }]
-    }
-
-    fn alive(view: &View) -> Option<bool> {
-        view.members().first().map(|member| member.alive)
-    }
-
-    struct Clock(Instant);
-
-    impl Clock {
-        fn after(&mut self, passed: Duration) -> Instant {
-            self.0 += passed;
-            self.0
-        }
-    }
-
-    const TICK: Duration = Duration::from_millis(200);
-    const WALL: SystemTime = SystemTime::UNIX_EPOCH;
-
-    #[test]
-    fn a_node_only_heard_of_is_not_shown_until_it_is_heard_from() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        assert!(view.observe(observed(false), clock.after(TICK), WALL).is_empty());
-        assert_eq!(alive(&view), None);
-        view.observe(observed(true), clock.after(TICK), WALL);
-        assert_eq!(alive(&view), Some(true));
-    }
-
-    #[test]
-    fn a_node_heard_of_but_never_from_is_dead() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        view.observe(observed(false), clock.after(TICK), WALL);
-        view.observe(observed(false), clock.after(UNPROVEN_GRACE), WALL);
-        assert_eq!(alive(&view), Some(false));
-    }
-
-    #[test]
-    fn silence_alone_does_not_kill_but_unanswered_probes_do() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        view.observe(observed(true), clock.after(TICK), WALL);
-        assert_eq!(view.observe(observed(false), clock.after(TICK), WALL), [A]);
-        assert!(view.observe(observed(false), clock.after(TICK), WALL).is_empty(), "once only");
-        assert_eq!(alive(&view), Some(true));
-        view.probed(A, false, clock.after(TICK), WALL);
-        assert_eq!(alive(&view), Some(false));
-    }
-
-    #[test]
-    fn a_silent_node_that_answers_probes_stays_alive_and_is_probed_again() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        view.observe(observed(true), clock.after(TICK), WALL);
-        view.observe(observed(false), clock.after(TICK), WALL);
-        view.probed(A, true, clock.after(TICK), WALL);
-        assert!(view.observe(observed(false), clock.after(TICK), WALL).is_empty());
-        assert_eq!(view.observe(observed(false), clock.after(PROBE_AGAIN), WALL), [A]);
-        assert_eq!(alive(&view), Some(true));
-    }
-
-    #[test]
-    fn a_late_probe_does_not_kill_a_node_that_is_back() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        view.observe(observed(true), clock.after(TICK), WALL);
-        view.observe(observed(false), clock.after(TICK), WALL);
-        view.observe(observed(true), clock.after(TICK), WALL);
-        view.probed(A, false, clock.after(TICK), WALL);
-        assert_eq!(alive(&view), Some(true));
-    }
-
-    #[test]
-    fn since_changes_with_what_is_shown_and_only_then() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        let wall = |seconds| WALL + Duration::from_secs(seconds);
-        view.observe(observed(true), clock.after(TICK), wall(1));
-        view.observe(observed(false), clock.after(TICK), wall(2));
-        assert_eq!(view.members()[0].since, wall(1));
-        view.probed(A, false, clock.after(TICK), wall(3));
-        assert_eq!(view.members()[0].since, wall(3));
-        view.observe(observed(true), clock.after(TICK), wall(4));
-        assert_eq!(view.members()[0].since, wall(4));
-    }
-
-    #[test]
-    fn a_forgotten_node_is_gone() {
-        let (mut view, mut clock) = (View::default(), Clock(Instant::now()));
-        view.observe(observed(true), clock.after(TICK), WALL);
-        view.observe(Vec::new(), clock.after(TICK), WALL);
-        assert_eq!(view.members(), []);
-    }
-}
+mod tests;

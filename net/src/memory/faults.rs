@@ -6,6 +6,7 @@ use std::{
 };
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use tokio::time::Instant;
 
 use super::Passage;
 use crate::NodeId;
@@ -17,6 +18,7 @@ pub(super) struct Faults {
     duplication: f64,
     cut: BTreeSet<(NodeId, NodeId)>,
     isolated: BTreeSet<NodeId>,
+    stalled: BTreeMap<NodeId, Instant>,
     /// One generator a direction: traffic elsewhere does not change the luck of a link.
     links: BTreeMap<(NodeId, NodeId), StdRng>,
 }
@@ -30,6 +32,7 @@ impl Faults {
             duplication: 0.0,
             cut: BTreeSet::new(),
             isolated: BTreeSet::new(),
+            stalled: BTreeMap::new(),
             links: BTreeMap::new(),
         }
     }
@@ -63,6 +66,19 @@ impl Faults {
         self.isolated.clear();
     }
 
+    pub(super) fn stall(&mut self, node: NodeId, until: Instant) {
+        self.stalled.insert(node, until);
+    }
+
+    /// How long a message to or from `node` waits because the node is stalled.
+    pub(super) fn held(&mut self, node: NodeId, now: Instant) -> Duration {
+        let held = self.stalled.get(&node).map_or(Duration::ZERO, |until| *until - now);
+        if held.is_zero() {
+            self.stalled.remove(&node);
+        }
+        held
+    }
+
     pub(super) fn passes(&self, from: NodeId, to: NodeId) -> bool {
         from == to
             || !(self.cut.contains(&(from, to))
@@ -71,7 +87,7 @@ impl Faults {
     }
 
     /// Draws the fate of one message; a node's messages to itself are never harmed.
-    pub(super) fn send(&mut self, from: NodeId, to: NodeId) -> Option<Passage> {
+    pub(super) fn send(&mut self, from: NodeId, to: NodeId, now: Instant) -> Option<Passage> {
         if from == to {
             return Some(Passage { delay: Duration::ZERO, copies: 1 });
         }
@@ -83,7 +99,7 @@ impl Faults {
         // All draws happen for each message, so one setting does not shift another's sequence.
         let lost = luck.random_bool(self.loss);
         let copies = 1 + u32::from(luck.random_bool(self.duplication));
-        let delay = luck.random_range(self.delay.0..=self.delay.1);
+        let delay = luck.random_range(self.delay.0..=self.delay.1) + self.held(from, now);
         (!lost).then_some(Passage { delay, copies })
     }
 }
@@ -97,7 +113,7 @@ mod tests {
     const C: NodeId = NodeId(3);
 
     fn fates(faults: &mut Faults, to: NodeId) -> Vec<Option<Duration>> {
-        (0..100).map(|_| faults.send(A, to).map(|passage| passage.delay)).collect()
+        (0..100).map(|_| faults.send(A, to, Instant::now()).map(|passage| passage.delay)).collect()
     }
 
     fn lossy(seed: u64) -> Faults {
@@ -118,6 +134,17 @@ mod tests {
         let mut busy = lossy(7);
         fates(&mut busy, C);
         assert_eq!(fates(&mut busy, B), fates(&mut lossy(7), B));
+    }
+
+    #[test]
+    fn what_a_stalled_node_says_waits_for_the_end_of_the_stall() {
+        let (mut faults, now) = (Faults::new(1), Instant::now());
+        faults.stall(A, now + Duration::from_secs(1));
+        let table = [(0, A, B, 1000), (400, A, B, 600), (400, B, A, 0), (1000, A, B, 0)];
+        for (after_ms, from, to, waits_ms) in table {
+            let passage = faults.send(from, to, now + Duration::from_millis(after_ms)).unwrap();
+            assert_eq!(passage.delay, Duration::from_millis(waits_ms), "{from} to {to}");
+        }
     }
 
     #[test]

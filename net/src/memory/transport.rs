@@ -1,12 +1,12 @@
 //! One node's end of the in-memory network.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, sync::Mutex, sync::PoisonError};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, sync::Mutex, sync::PoisonError};
 use std::{future::pending, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::{
-    sync::oneshot,
+    sync::{broadcast, oneshot},
     time::{sleep, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -15,7 +15,7 @@ use super::{MemoryNetwork, stream::MemoryStream};
 use crate::{
     BoxedStream, Handler, NodeId, Protocol, RpcError, Transport,
     handlers::Handlers,
-    limits::{MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MEMORY_REQUEST_MAX},
+    limits::{MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MEMORY_REQUEST_MAX, REFUSAL_QUEUE},
 };
 
 /// One run of a node, from its start to its crash.
@@ -24,6 +24,7 @@ pub(super) struct Incarnation {
     handlers: Handlers,
     /// Cancelled by the crash: stops its handlers and fails its requests.
     crashed: CancellationToken,
+    refusals: broadcast::Sender<NodeId>,
     tasks: TaskTracker,
 }
 
@@ -33,6 +34,7 @@ impl Incarnation {
             id,
             handlers: Handlers::default(),
             crashed: CancellationToken::new(),
+            refusals: broadcast::Sender::new(REFUSAL_QUEUE),
             tasks: TaskTracker::new(),
         }
     }
@@ -40,6 +42,12 @@ impl Incarnation {
     pub(super) fn end(&self) {
         self.crashed.cancel();
         self.handlers.clear();
+    }
+
+    /// Takes in that nobody listens at `peer`'s port.
+    pub(super) fn refused(&self, peer: NodeId) {
+        // An error means that nobody listens for refusals here either.
+        self.refusals.send(peer).ok();
     }
 
     /// Runs `work` until it ends or the node crashes.
@@ -55,7 +63,7 @@ impl Incarnation {
 pub struct MemoryTransport {
     network: MemoryNetwork,
     node: Arc<Incarnation>,
-    addresses: Mutex<HashMap<NodeId, SocketAddr>>,
+    addresses: Mutex<BTreeMap<NodeId, SocketAddr>>,
 }
 
 type Answer = Result<Bytes, RpcError>;
@@ -97,6 +105,7 @@ impl MemoryTransport {
     /// Sends the request on its way. It is under way whether or not the caller goes on waiting.
     fn dispatch(&self, to: NodeId, protocol: Protocol, body: Bytes) -> oneshot::Receiver<Answer> {
         let (answered, answer) = oneshot::channel();
+        self.network.count(self.node.id, to, protocol, body.len());
         let Some(passage) = self.network.send(self.node.id, to) else { return answer };
         let mut answered = Some(answered);
         for _ in 0..passage.copies {
@@ -122,10 +131,16 @@ async fn arrive(
     to: NodeId,
     delay: Duration,
 ) -> Option<Arc<Incarnation>> {
-    if !delay.is_zero() {
-        sleep(delay).await;
+    let mut wait = delay;
+    loop {
+        if !wait.is_zero() {
+            sleep(wait).await;
+        }
+        wait = network.held(to);
+        if wait.is_zero() {
+            return network.receive(from, to);
+        }
     }
-    network.receive(from, to)
 }
 
 /// Serves one request at its receiver and sends the answer back through the same faults.
@@ -145,6 +160,7 @@ async fn serve(
             Ok(answer) => within_limit(&answer, MAX_MESSAGE_BYTES).map(|()| answer),
         },
     };
+    network.count(peer, from, protocol, answer.as_ref().map_or(0, Bytes::len));
     let (Some(answered), Some(passage)) = (answered, network.send(peer, from)) else { return };
     if arrive(&network, peer, from, passage.delay).await.is_some() {
         // A caller that stopped waiting is the ordinary case after a deadline.
@@ -210,6 +226,20 @@ impl Transport for MemoryTransport {
             }
         })
         .await
+    }
+
+    fn knock(&self, peer: NodeId) {
+        let Some(delay) = self.network.knock(self.node.id, peer) else { return };
+        let (network, node) = (self.network.clone(), Arc::clone(&self.node));
+        self.node.run(async move {
+            if arrive(&network, peer, node.id, delay).await.is_some() {
+                node.refused(peer);
+            }
+        });
+    }
+
+    fn refusals(&self) -> broadcast::Receiver<NodeId> {
+        self.node.refusals.subscribe()
     }
 
     async fn open(

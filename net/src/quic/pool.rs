@@ -65,6 +65,19 @@ impl Pool {
         self.lock().get(&peer)?.address
     }
 
+    /// The peers that are at `address`, in canonical form.
+    pub(super) fn peers_at(&self, address: SocketAddr) -> Vec<NodeId> {
+        let peers = self.lock();
+        let there = |peer: &Peer| {
+            let at = peer.address.map(|at| SocketAddr::new(at.ip().to_canonical(), at.port()));
+            at == Some(address)
+        };
+        let mut found: Vec<NodeId> =
+            peers.iter().filter(|(_, peer)| there(peer)).map(|(id, _)| *id).collect();
+        found.sort();
+        found
+    }
+
     pub(super) fn lookup(&self, peer: NodeId) -> Lookup {
         let mut peers = self.lock();
         let Some(peer) = peers.get_mut(&peer) else { return Lookup::Unknown };
