@@ -6,13 +6,16 @@
 # a cable there too: 10.77.0.254, by which kubectl reaches every host and every host a registry.
 
 MAX_HOSTS=200
+# Hosts with a second address to move to: .201 and up, below the switch's own .254.
+MOVABLE=50
 SWITCH=skein-switch
 # Names the checkout whose cluster this machine runs: there is one set of addresses.
 OWNER=/run/skein-cluster
 HOME_LINK=skein-home
 HOME_ADDRESS=10.77.0.254
 
-address() { printf '10.77.0.%s\n' "${1#h}"; }
+# The address of host K ends in K, unless it was moved.
+address() { cat "$CLUSTER/$1/address" 2>/dev/null || printf '10.77.0.%s\n' "${1#h}"; }
 namespace() { printf '/run/netns/skein-%s\n' "$1"; }
 
 claim_machine() {
@@ -73,6 +76,22 @@ make_host() {
     ip -n "$netns" link set eth0 up
     ip -n "$netns" route add default via "$HOME_ADDRESS"
     ip -n "$SWITCH" link set "$host" master br0 up
+}
+
+# move_host hK: between the two addresses it may have; its node must not run.
+move_host() {
+    local host=$1 netns=skein-$1 old new
+    old=$(address "$host")
+    new=10.77.0.${host#h}
+    if [[ $old == "$new" ]]; then
+        ((${host#h} <= MOVABLE)) || die "only the first $MOVABLE hosts can be moved"
+        new=10.77.0.$((MAX_HOSTS + ${host#h}))
+    fi
+    ip -n "$netns" addr add "$new/24" dev eth0
+    ip -n "$netns" addr del "$old/24" dev eth0
+    # It went with the address it was made with.
+    ip -n "$netns" route replace default via "$HOME_ADDRESS"
+    printf '%s\n' "$new" >"$CLUSTER/$host/address"
 }
 
 # The far end goes down: the host loses its carrier and keeps addresses and routes, as with a cable.
@@ -140,13 +159,15 @@ docker_of() { docker --host "unix://$CLUSTER/$1/docker.sock" "${@:2}"; }
 
 wait_docker() { wait_for 60 "Docker of $1 (see $CLUSTER/$1/docker.log)" docker_of "$1" version; }
 
-# start_node hK [OPTION…]: the options only matter to a node that has no data yet.
+# start_node hK [OPTION…]: these matter only to a node that has no data yet; those in the file
+# `options` of the host are given at every start.
 start_node() {
-    local host=$1
+    local host=$1 always=()
     shift
+    if [[ -e $CLUSTER/$host/options ]]; then mapfile -t always <"$CLUSTER/$host/options"; fi
     spawn "$host" skein "$(skein_bin)" up --name "$host" --data-dir "$CLUSTER/$host/data" \
         --advertise "$(address "$host")" --listen "$(address "$host"):7600" --api 0.0.0.0:6443 \
-        --docker-socket "$CLUSTER/$host/docker.sock" "$@"
+        --docker-socket "$CLUSTER/$host/docker.sock" "${always[@]}" "$@"
 }
 
 # remove_host hK: containers, daemons, what escaped them, mounts, network, files.

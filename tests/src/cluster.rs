@@ -132,13 +132,21 @@ impl Cluster {
         serde_json::from_str(&self.kubectl(host, &args, None)?).context("kubectl printed no JSON")
     }
 
-    /// Runs `skein ARGS` as its administrator.
+    /// Runs `skein ARGS` as its administrator, against whichever host answers.
     ///
     /// # Errors
     /// When it fails; the message holds its output.
     pub fn skein(&self, args: &[&str]) -> Result<String> {
+        self.skein_at("", args)
+    }
+
+    /// Runs `skein ARGS` as its administrator, against `host`.
+    ///
+    /// # Errors
+    /// When it fails; the message holds its output.
+    pub fn skein_at(&self, host: &str, args: &[&str]) -> Result<String> {
         let mut command = Command::new(binary()?);
-        command.arg("--kubeconfig").arg(self.kubeconfig(""));
+        command.arg("--kubeconfig").arg(self.kubeconfig(host));
         run(command.args(args), None)
     }
 

@@ -24,6 +24,8 @@ struct Args {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
+    // The steps as they are taken.
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let cluster = Cluster::attach()?;

@@ -1,32 +1,14 @@
 //! Leaders killed, hosts cut, everything restarted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, ensure};
 use skein_tests::{Cluster, Pod, WriteLoad, wait_for};
 
-use crate::support::{Namespace, POD_DEADLINE, deployment};
-
-/// How long a host may take from its process's start until its node is Ready.
-const NODE_DEADLINE: Duration = Duration::from_secs(60);
-
-/// Undoes a fault when the test ends, also half-way.
-struct Undo<'a> {
-    cluster: &'a Cluster,
-    command: &'static str,
-    host: String,
-}
-
-impl Drop for Undo<'_> {
-    fn drop(&mut self) {
-        if let Err(error) = self.cluster.script(&[self.command, &self.host]) {
-            eprintln!("{} {} failed: {error:#}", self.command, self.host);
-        }
-    }
-}
+use crate::support::{
+    NODE_DEADLINE, Namespace, POD_DEADLINE, Undo, deployment, node_ready, other_than, start_times,
+    writes_go_on,
+};
 
 #[test]
 fn every_acknowledged_write_survives_the_killed_leader() -> Result<()> {
@@ -131,47 +113,10 @@ fn a_stopped_docker_makes_its_node_not_ready_and_it_recovers_by_itself() -> Resu
     node_ready(&cluster, "h3")
 }
 
-fn other_than(hosts: &[String], host: &str) -> String {
-    hosts.iter().find(|other| *other != host).cloned().unwrap_or_default()
-}
-
-/// Waits until the load has had `more` further writes acknowledged.
-fn writes_go_on(load: &WriteLoad, more: usize) -> Result<()> {
-    let goal = load.acknowledged() + more;
-    wait_for("writes to go on", Duration::from_secs(60), || {
-        let count = load.acknowledged();
-        ensure!(count >= goal, "{count} of {goal}");
-        anyhow::Ok(())
-    })
-}
-
 fn ready_condition(cluster: &Cluster, host: &str) -> Result<serde_json::Value> {
     let node = cluster.kubectl_json("h1", &["get", "node", host])?;
     let conditions = node["status"]["conditions"].as_array().cloned().unwrap_or_default();
     Ok(conditions.into_iter().find(|condition| condition["type"] == "Ready").unwrap_or_default())
-}
-
-fn node_ready(cluster: &Cluster, host: &str) -> Result<()> {
-    wait_for(&format!("{host} to be Ready"), NODE_DEADLINE, || {
-        let nodes = cluster.kubectl_json(host, &["get", "node", host])?;
-        let ready = nodes["status"]["conditions"].as_array().is_some_and(|conditions| {
-            conditions.iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
-        });
-        ensure!(ready && nodes["spec"]["taints"].is_null(), "{}", nodes);
-        anyhow::Ok(())
-    })
-}
-
-/// When each container of the pods started, by container id, as Docker tells.
-fn start_times(cluster: &Cluster, pods: &[Pod]) -> Result<BTreeMap<String, String>> {
-    let mut times = BTreeMap::new();
-    for pod in pods {
-        for id in pod.containers.values() {
-            let format = ["inspect", "--format", "{{.State.StartedAt}}", id];
-            times.insert(id.clone(), cluster.docker(&pod.node, &format)?.trim().to_owned());
-        }
-    }
-    Ok(times)
 }
 
 /// The containers that run in the namespace are exactly those of its pods.

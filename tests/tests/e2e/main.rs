@@ -9,5 +9,7 @@ mod application;
 mod bad_input;
 mod drill;
 mod faults;
+mod members;
 mod network;
+mod quorum;
 mod support;
