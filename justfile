@@ -16,6 +16,10 @@ unit:
 e2e:
     sudo --preserve-env=PATH scripts/test e2e
 
+# Simulated clusters: this many seeds on all cores
+sim seeds="200":
+    cargo run --locked --package skein-sim --profile sim -- --seeds 0..{{seeds}}
+
 # Formats the source
 fmt:
     cargo fmt --all

@@ -1,0 +1,73 @@
+//! One seed from its plan to its report.
+
+use std::fmt;
+
+use anyhow::Result;
+
+use crate::{invariants::Violation, panics, plan::Plan, seam, trace::Trace, world};
+
+/// How a seed is run.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// The seed: everything follows from it.
+    pub seed: u64,
+    /// How long faults go on, in milliseconds of virtual time.
+    pub chaos_ms: u64,
+    /// Whether the trace is written to standard output.
+    pub trace: bool,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Report {
+    seed: u64,
+    plan: Plan,
+    violations: Vec<Violation>,
+    last: Vec<String>,
+    /// Lines of the trace and their digest.
+    digest: (u64, u64),
+}
+
+impl Report {
+    /// Whether everything held.
+    pub fn is_clean(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// Runs one seed on this thread, which simulates from now on. Call it once in a process: counters
+/// of the libraries under it go on where they are, and they are part of what follows.
+///
+/// # Errors
+/// Where the simulation itself cannot go on.
+pub fn simulate(options: &RunOptions) -> Result<Report> {
+    seam::enter(options.seed);
+    panics::note_all();
+    let plan = Plan::draw(options.seed, options.chaos_ms);
+    let trace = Trace::new(options.trace);
+    let mut violations = world::run(options.seed, plan.clone(), trace.clone())?;
+    violations.extend(strangers());
+    let (last, digest) = (trace.last(), trace.digest());
+    Ok(Report { seed: options.seed, plan, violations, last, digest })
+}
+
+/// A thread beside the simulation's would run in its own time and order.
+fn strangers() -> Option<Violation> {
+    let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(1);
+    (threads > 1)
+        .then(|| Violation::new("one thread", format!("{threads} threads ran in the simulation")))
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, plan, violations, last, digest: (lines, digest) } = self;
+        if violations.is_empty() {
+            return write!(f, "seed {seed}: clean, {lines} lines, digest {digest:016x}");
+        }
+        writeln!(f, "seed {seed}: VIOLATED")?;
+        violations.iter().try_for_each(|violation| writeln!(f, "  {violation}"))?;
+        writeln!(f, "\nthe plan: {plan}\nthe last of {lines} lines:")?;
+        last.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
+        write!(f, "\nagain: cargo run -p skein-sim -- --seed {seed} --trace")
+    }
+}
