@@ -87,9 +87,9 @@ move_host() {
         ((${host#h} <= MOVABLE)) || die "only the first $MOVABLE hosts can be moved"
         new=10.77.0.$((MAX_HOSTS + ${host#h}))
     fi
-    ip -n "$netns" addr add "$new/24" dev eth0
+    # In this order: with the first address of a link go all others, and the routes through it.
     ip -n "$netns" addr del "$old/24" dev eth0
-    # It went with the address it was made with.
+    ip -n "$netns" addr add "$new/24" dev eth0
     ip -n "$netns" route replace default via "$HOME_ADDRESS"
     printf '%s\n' "$new" >"$CLUSTER/$host/address"
 }
