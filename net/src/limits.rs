@@ -130,6 +130,16 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// silence meanwhile counts.
 pub(crate) const LATE_LOOK: Duration = Duration::from_millis(100);
 
+/// Hearing nobody at all for so long makes this node doubt itself: it passes no verdict.
+pub(crate) const DOUBTFUL: Duration = Duration::from_millis(250);
+
+/// After hearing nobody at all for so long, nobody's silence meanwhile counts.
+pub(crate) const LONELY: Duration = Duration::from_millis(500);
+
+/// Hearing nobody for so long means being cut off. No longer than an ordinary verdict takes, so two
+/// hosts are not slower than five.
+pub(crate) const MAX_LONELY: Duration = Duration::from_millis(1500);
+
 /// Members up to which everybody watches everybody.
 pub(crate) const EVERYBODY_WATCHES: usize = 10;
 

@@ -13,7 +13,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tokio::{
     sync::{Mutex, broadcast, mpsc, watch},
     task::JoinSet,
-    time::{Instant, MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -113,6 +113,7 @@ impl Driver {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut read = Instant::now();
         loop {
+            let due = lock(&self.view).due().filter(|due| *due > Instant::now());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
@@ -129,6 +130,7 @@ impl Driver {
                     self.take_tidings(tidings);
                     self.look();
                 }
+                () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.look(),
                 _ = looks.tick() => {
                     if Instant::now() >= read {
                         read = Instant::now() + every;

@@ -121,7 +121,7 @@ impl Trial {
 
     /// Starts the next round if it is due: whether with helpers.
     fn round(&mut self, now: Instant) -> Option<bool> {
-        if now < self.next {
+        if now < self.next || now >= self.verdict {
             return None;
         }
         let helped = self.urgent || self.rounds > 0;
@@ -319,8 +319,9 @@ impl Peer {
         }
     }
 
-    /// What is due now. `room` says whether another suspect may be probed.
-    pub(super) fn look(&mut self, room: bool, now: Instant) -> Due {
+    /// What is due now. `room` says whether another suspect may be probed, `may_condemn` whether
+    /// a trial may end with a verdict.
+    pub(super) fn look(&mut self, room: bool, may_condemn: bool, now: Instant) -> Due {
         if self.held.is_some_and(|until| now >= until) {
             self.held = None;
         }
@@ -332,7 +333,7 @@ impl Peer {
                 Due::Nothing
             }
             Standing::Dead { .. } => Due::Nothing,
-            Standing::Suspect(trial) if now >= trial.verdict && trial.rounds > 1 => {
+            Standing::Suspect(trial) if may_condemn && now >= trial.verdict && trial.rounds > 1 => {
                 self.standing = Standing::Dead { since: now, again: now + PROBE_AGAIN };
                 self.flaps.died(now);
                 Due::Tell
@@ -344,12 +345,20 @@ impl Peer {
         }
     }
 
+    /// When its trial, if there is one, goes on or ends.
+    pub(super) fn next_step(&self) -> Option<Instant> {
+        match self.standing {
+            Standing::Suspect(trial) => Some(trial.next.min(trial.verdict)),
+            _ => None,
+        }
+    }
+
     fn look_at_living(&mut self, room: bool, now: Instant) -> Due {
         let threshold = if self.watched { WATCHED_PHI } else { GOSSIP_PHI };
         let spared = self.spared.is_some_and(|until| now < until);
         if room && !spared && self.arrivals.phi(now) >= threshold {
             self.suspect(Cause::Silence, now);
-            return self.look(room, now);
+            return self.look(room, false, now);
         }
         let quiet = self.watched && self.arrivals.is_due(now);
         if quiet && self.asked.is_none_or(|asked| now - asked >= ASK_AGAIN) {

@@ -1,3 +1,5 @@
+mod detection;
+
 use tokio::time::timeout;
 
 use super::*;
@@ -66,6 +68,12 @@ impl Cluster {
     fn kill(&self, n: u64, running: &Running) {
         self.network.crash(id(n));
         running.stop.cancel();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

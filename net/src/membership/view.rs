@@ -18,8 +18,8 @@ use super::{
 use crate::{
     NodeId,
     limits::{
-        EVERYBODY_WATCHES, GOODBYES, HEAR_EVERY_LARGE, HEAR_EVERY_SMALL, LATE_LOOK, LOOK_EVERY,
-        MAX_SUSPECTS, PROBE_HELPERS, TELL,
+        DOUBTFUL, EVERYBODY_WATCHES, GOODBYES, HEAR_EVERY_LARGE, HEAR_EVERY_SMALL, LATE_LOOK,
+        LONELY, LOOK_EVERY, MAX_LONELY, MAX_SUSPECTS, PROBE_HELPERS, TELL,
     },
 };
 
@@ -56,7 +56,11 @@ pub(super) struct View {
     /// Who is not dead, as the watches were last set.
     present: BTreeSet<NodeId>,
     looked: Option<Instant>,
+    /// When anybody at all was heard.
+    heard: Option<Instant>,
     knocked: Option<Instant>,
+    /// When the next step of a trial is due, as of the last look.
+    due: Option<Instant>,
     /// How often something is wanted from each watched peer.
     hear_every: Duration,
     /// The dead of whom something was heard.
@@ -73,7 +77,9 @@ impl View {
             peers: BTreeMap::new(),
             present: BTreeSet::new(),
             looked: None,
+            heard: None,
             knocked: None,
+            due: None,
             hear_every: HEAR_EVERY_SMALL,
             recheck: BTreeSet::new(),
             changed: true,
@@ -150,6 +156,7 @@ impl View {
 
     /// A message came from `id` itself at `at`.
     pub(super) fn heard(&mut self, id: NodeId, at: Instant, now: Instant, wall: SystemTime) {
+        self.end_loneliness(at, now);
         if self.change(id, wall, |peer| peer.heard(at, now)) {
             self.recheck.insert(id);
         }
@@ -158,6 +165,9 @@ impl View {
     /// A probe sent at `asked` was answered or not, by itself or by a helper that reached it.
     pub(super) fn probed(&mut self, probe: Probed, now: Instant, wall: SystemTime) {
         let Probed { peer, direct, answered, asked } = probe;
+        if answered {
+            self.end_loneliness(now, now);
+        }
         self.change(peer, wall, |peer| match (answered, direct) {
             (true, _) => peer.answered(direct, asked, now),
             (false, true) => peer.unanswered(),
@@ -167,6 +177,8 @@ impl View {
 
     /// The host of `id` says that nobody listens at its port.
     pub(super) fn refused(&mut self, id: NodeId, now: Instant, wall: SystemTime) {
+        // It is an answer, if not the peer's.
+        self.end_loneliness(now, now);
         self.change(id, wall, |peer| peer.suspect(Cause::Refused, now));
     }
 
@@ -238,11 +250,12 @@ impl View {
         if knock {
             self.knocked = Some(now);
         }
+        let may_condemn = self.may_condemn(now);
         let mut due = Vec::new();
         let recheck = std::mem::take(&mut self.recheck);
         for (&id, peer) in self.peers.iter_mut().filter(|(id, _)| **id != self.own) {
             let (shown, before) = (peer.shown_alive(), peer.standing);
-            let what = match peer.look(room > 0, now) {
+            let what = match peer.look(room > 0, may_condemn, now) {
                 Due::Nothing if recheck.contains(&id) => Due::Probe { helped: true },
                 what => what,
             };
@@ -255,6 +268,8 @@ impl View {
             peer.stamp(shown, wall);
             due.push((id, what, knock));
         }
+        let trials = self.peers.values().filter_map(Peer::next_step);
+        self.due = trials.min();
         let mut actions = Vec::new();
         for (id, due, knock) in due {
             if knock {
@@ -263,6 +278,11 @@ impl View {
             self.act(id, due, now, rng, &mut actions);
         }
         actions
+    }
+
+    /// When to look again because of a trial, if that is sooner than usual.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
     }
 
     fn act(
@@ -303,6 +323,24 @@ impl View {
         if late >= LATE_LOOK {
             self.peers.values_mut().for_each(|peer| peer.excuse(late, now));
         }
+    }
+
+    /// Somebody was heard at `at`. If nobody had been for long, this node was cut off or stalled,
+    /// and that was nobody's silence.
+    fn end_loneliness(&mut self, at: Instant, now: Instant) {
+        let before = self.heard.replace(self.heard.map_or(at, |heard| heard.max(at)));
+        let lonely = before.map_or(Duration::ZERO, |heard| at.saturating_duration_since(heard));
+        if lonely >= LONELY {
+            self.peers.values_mut().for_each(|peer| peer.excuse(lonely, now));
+        }
+    }
+
+    /// Whether a verdict may be passed: while nobody is heard it waits for a while, because it is
+    /// likelier that this node stalls than that all others do.
+    fn may_condemn(&self, now: Instant) -> bool {
+        let lonely =
+            self.heard.map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard));
+        !(DOUBTFUL..MAX_LONELY).contains(&lonely)
     }
 
     /// Watches whom this node is to watch among those who are there now.

@@ -50,3 +50,28 @@ async fn a_killed_process_is_seen_dead_and_its_successor_alive() {
         sees_alive(membership, 3, 2 * SOON).await;
     }
 }
+
+/// Over real sockets a crash costs no more than over simulated ones; the bound is wide because the
+/// machine that runs this may be busy, but silence alone would take longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_process_is_known_long_before_its_silence_would_tell() {
+    let mut nodes = OverQuic::start(3).await;
+    let mut all = Vec::new();
+    for node in 0..3 {
+        all.push(take_part(&nodes, node, 0).await);
+    }
+    for membership in &all {
+        sees_alive(membership, 3, 2 * SOON).await;
+    }
+    let killed = Instant::now();
+    nodes.kill(2).await;
+    for membership in &all[..2] {
+        sees_alive(membership, 2, SOON).await;
+    }
+    let took = killed.elapsed();
+    println!("known after {took:?}");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let beliefs = all[0].beliefs();
+    let dead = beliefs.iter().find(|belief| belief.id == nodes.id(2)).unwrap();
+    assert_eq!(dead.direct, Some(crate::ProbeOutcome::Refused));
+}
