@@ -12,7 +12,7 @@ use skein_measure::Distribution;
 use skein_tests::{Cluster, Link, client, wait_for};
 use tokio::{runtime::Runtime, time::timeout};
 
-use crate::pod_start::docker_run;
+use crate::{pod_start::docker_run, trials::Trials};
 
 const NAMESPACE: &str = "bench-cut";
 const PODS: usize = 6;
@@ -22,48 +22,50 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// How long one look may take before the next.
 const LOOK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The outcomes of the hosts that led, or of those that did not.
-#[derive(Default)]
-struct Outcomes {
-    /// Of each replaced pod.
-    pods: Vec<Duration>,
-    /// Of the last replaced pod of each cut.
-    cuts: Vec<Duration>,
+/// One trial.
+#[derive(Debug)]
+struct Outcome {
+    /// Whether the host that was cut led.
+    led: bool,
+    /// When each replacement was ready, in order.
+    replaced: Vec<Duration>,
+    /// `docker run -d` of as many containers.
+    raw: Duration,
 }
 
 /// Time from a host's cut until each of its pods has a ready replacement, by turns a host that
 /// leads and one that does not.
-pub(crate) fn measure(cluster: &Cluster, trials: usize) -> Result<()> {
+pub(crate) fn measure(cluster: &Cluster, trials: Trials) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     cluster.kubectl("", &["create", "namespace", NAMESPACE], None)?;
     cluster.apply("", &deployment())?;
-    let (mut leading, mut following) = (Outcomes::default(), Outcomes::default());
-    let mut raw = Vec::new();
-    for trial in 0..trials {
+    let (outcomes, ended) = trials.run("host cut", |trial| {
         let leader = cluster.leader()?;
         let hosts = cluster.hosts()?;
         let follower = hosts.iter().find(|host| **host != leader).context("two hosts")?;
-        let leads = trial % 2 == 0;
-        let victim = if leads { &leader } else { follower };
+        let led = trial % 2 == 0;
+        let victim = if led { &leader } else { follower };
         let witness = hosts.iter().rfind(|host| *host != victim).context("two hosts")?;
         spread(cluster, victim)?;
         let replaced = cut(cluster, &runtime, victim, witness)?;
-        raw.push(docker_run(cluster, replaced.len())?);
-        let outcomes = if leads { &mut leading } else { &mut following };
-        outcomes.cuts.extend(replaced.last());
-        outcomes.pods.extend(replaced);
-    }
+        let raw = docker_run(cluster, replaced.len())?;
+        Ok(Outcome { led, replaced, raw })
+    })?;
     println!("## Host cut\n\n{}", Distribution::head("cut → replacements ready"));
-    for (host, outcomes) in [("host led", leading), ("host followed", following)] {
-        if !outcomes.cuts.is_empty() {
-            println!("{}", Distribution::new(outcomes.pods)?.row(&format!("{host}, each pod")));
-            let cuts = Distribution::new(outcomes.cuts)?;
-            println!("{}", cuts.row(&format!("{host}, last pod of each cut")));
+    for (host, led) in [("host led", true), ("host followed", false)] {
+        let of_host = || outcomes.iter().filter(|outcome| outcome.led == led);
+        let pods: Vec<Duration> = of_host().flat_map(|one| one.replaced.clone()).collect();
+        if !pods.is_empty() {
+            let last = of_host().filter_map(|one| one.replaced.last().copied()).collect();
+            println!("{}", Distribution::new(pods)?.row(&format!("{host}, each pod")));
+            let last = Distribution::new(last)?;
+            println!("{}", last.row(&format!("{host}, last pod of each cut")));
         }
     }
-    println!("{}\n", Distribution::new(raw)?.row("`docker run -d` of as many containers at once"));
+    let raw = Distribution::new(outcomes.iter().map(|one| one.raw).collect())?;
+    println!("{}\n", raw.row("`docker run -d` of as many containers at once"));
     cluster.kubectl("", &["delete", "namespace", NAMESPACE, "--wait=false"], None)?;
-    Ok(())
+    ended
 }
 
 /// Cuts `victim`, waits for as many ready pods elsewhere as it had, heals it and waits until

@@ -7,54 +7,62 @@ use nix::sys::signal::Signal;
 use skein_measure::Distribution;
 use skein_tests::{Cluster, Pulse, longest_gap};
 
+use crate::trials::Trials;
+
 const DEADLINE: Duration = Duration::from_secs(60);
 /// Writes before a fault: enough that every writer is at it.
 const WARM_UP: usize = 40;
 /// Writes after it: enough that what follows an election shows.
 const AFTER: usize = 40;
 
+/// One trial: without writes because of the fault, and before it, when nothing happened.
+#[derive(Debug)]
+struct Outcome {
+    gap: Duration,
+    undisturbed: Duration,
+}
+
 /// Time from `kill -9` of the leader until a write sent after it is acknowledged.
-pub(crate) fn killed(cluster: &Cluster, trials: usize) -> Result<()> {
-    let (mut outcomes, mut undisturbed) = (Vec::new(), Vec::new());
-    for trial in 0..trials {
+pub(crate) fn killed(cluster: &Cluster, trials: Trials) -> Result<()> {
+    let (outcomes, ended) = trials.run("leader killed", |trial| {
         let around = Around::start(cluster, "bench-killed", trial)?;
-        undisturbed.push(around.undisturbed()?);
+        let undisturbed = around.undisturbed()?;
         let killed = cluster.signal(&around.leader, Signal::SIGKILL)?;
         let first = around.pulse.first_after(killed, DEADLINE)?;
         around.pulse.stop()?;
-        outcomes.push(first - killed);
         bring_back(cluster, &around.leader)?;
-    }
-    let outcomes = Distribution::new(outcomes)?;
+        Ok(Outcome { gap: first - killed, undisturbed })
+    })?;
     println!("## Leader killed\n\n{}", Distribution::head("`kill -9` of the leader"));
-    println!("{}", outcomes.row("→ first write sent after it acknowledged"));
-    print_undisturbed(undisturbed, &outcomes)
+    print(&outcomes, "→ first write sent after it acknowledged")?;
+    ended
 }
 
 /// The longest time without an acknowledged write around SIGTERM of the leader.
-pub(crate) fn stopped(cluster: &Cluster, trials: usize) -> Result<()> {
-    let (mut outcomes, mut undisturbed) = (Vec::new(), Vec::new());
-    for trial in 0..trials {
+pub(crate) fn stopped(cluster: &Cluster, trials: Trials) -> Result<()> {
+    let (outcomes, ended) = trials.run("leader stopped", |trial| {
         let around = Around::start(cluster, "bench-stopped", trial)?;
-        undisturbed.push(around.undisturbed()?);
+        let undisturbed = around.undisturbed()?;
         let stopped = cluster.signal(&around.leader, Signal::SIGTERM)?;
         cluster.wait_ended(&around.leader, DEADLINE)?;
         around.pulse.goes_on(AFTER, DEADLINE)?;
-        let until = Instant::now();
-        outcomes.push(longest_gap(&around.pulse.writes(), stopped, until));
+        let gap = longest_gap(&around.pulse.writes(), stopped, Instant::now());
         around.pulse.stop()?;
         bring_back(cluster, &around.leader)?;
-    }
-    let outcomes = Distribution::new(outcomes)?;
+        Ok(Outcome { gap, undisturbed })
+    })?;
     println!("## Leader stopped\n\n{}", Distribution::head("SIGTERM of the leader"));
-    println!("{}", outcomes.row("longest time without an acknowledged write"));
-    print_undisturbed(undisturbed, &outcomes)
+    print(&outcomes, "longest time without an acknowledged write")?;
+    ended
 }
 
-fn print_undisturbed(undisturbed: Vec<Duration>, outcomes: &Distribution) -> Result<()> {
-    let undisturbed = Distribution::new(undisturbed)?;
+fn print(outcomes: &[Outcome], what: &str) -> Result<()> {
+    let of =
+        |part: fn(&Outcome) -> Duration| Distribution::new(outcomes.iter().map(part).collect());
+    let (gaps, undisturbed) = (of(|one| one.gap)?, of(|one| one.undisturbed)?);
+    println!("{}", gaps.row(what));
     println!("{}", undisturbed.row("before it: longest time without one"));
-    println!("\nRatio of the medians: {:.1}.\n", outcomes.over(&undisturbed));
+    println!("\nRatio of the medians: {:.1}.\n", gaps.over(&undisturbed));
     Ok(())
 }
 

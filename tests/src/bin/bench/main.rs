@@ -1,7 +1,7 @@
 //! Measures Skein and prints Markdown: distributions, each beside a raw baseline of the same run.
 //! `scripts/bench` builds it, starts the cluster where a part needs one, and ends it.
 
-#![allow(clippy::print_stdout, reason = "printing is what it is for")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what it is for")]
 
 mod creates;
 mod cut;
@@ -10,12 +10,18 @@ mod leader;
 mod pod_start;
 mod restart;
 mod template;
+mod trials;
 
-use std::process::{Command, ExitCode};
+use std::{
+    process::{Command, ExitCode},
+    time::Duration,
+};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use skein_tests::Cluster;
+
+use self::trials::Trials;
 
 /// Measure Skein. Without a part: all of them.
 #[derive(Debug, Parser)]
@@ -41,6 +47,9 @@ struct Args {
     /// Pods in the state of the restarted node.
     #[arg(long, default_value_t = 150_000)]
     pods: usize,
+    /// Minutes after which a part begins no further trial.
+    #[arg(long, default_value_t = 20)]
+    minutes: u64,
     /// Seconds each number of clients or connections writes for.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -91,15 +100,17 @@ fn main() -> Result<ExitCode> {
         let needed = parts.iter().any(|part| part.needs_cluster());
         return Ok(if needed { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
+    let limit = Duration::from_secs(args.minutes * 60);
+    let trials = |count| Trials { count, limit };
     for part in parts {
         match part {
             Part::Store => store(args.seconds)?,
-            Part::Restart => restart::measure(args.pods, args.restarts)?,
+            Part::Restart => restart::measure(args.pods, trials(args.restarts))?,
             Part::Footprint => footprint::measure(&Cluster::attach()?)?,
             Part::PodStart => pod_start::measure(&Cluster::attach()?, args.starts)?,
-            Part::LeaderKill => leader::killed(&Cluster::attach()?, args.kills)?,
-            Part::LeaderStop => leader::stopped(&Cluster::attach()?, args.kills)?,
-            Part::HostCut => cut::measure(&Cluster::attach()?, args.cuts)?,
+            Part::LeaderKill => leader::killed(&Cluster::attach()?, trials(args.kills))?,
+            Part::LeaderStop => leader::stopped(&Cluster::attach()?, trials(args.kills))?,
+            Part::HostCut => cut::measure(&Cluster::attach()?, trials(args.cuts))?,
             Part::Creates => creates::measure(&Cluster::attach()?, args.seconds)?,
         }
     }

@@ -13,7 +13,7 @@ use skein_tests::{binary, client};
 use tokio::time::{interval, timeout};
 
 use self::process::{Memory, Process};
-use crate::template::Template;
+use crate::{template::Template, trials::Trials};
 
 const NAMESPACE: &str = "default";
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -25,33 +25,33 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(1);
 const SETTLING: Duration = Duration::from_secs(10);
 
 /// What one restart took.
+#[derive(Debug)]
 struct Outcome {
     read: Duration,
     written: Duration,
     memory: Memory,
 }
 
-pub(crate) fn measure(pods: usize, trials: usize) -> Result<()> {
+pub(crate) fn measure(pods: usize, trials: Trials) -> Result<()> {
     let binary = binary()?;
     let parent = binary.parent().context("a binary lies in a directory")?;
     let directory = tempfile::Builder::new().prefix("bench-restart-").tempdir_in(parent)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let mut process = Process::new(binary, directory.path())?;
-        // The node founds its cluster and makes the first pod: the pattern of all others.
-        process.start()?;
-        let template = Template::new(NAMESPACE);
-        create(&process, &format!("/api/v1/namespaces/{NAMESPACE}/pods"), template.pod(0)).await?;
-        process.stop()?;
-        let filled = fill::fill(&process.data(), NAMESPACE, pods).await?;
+    let mut process = Process::new(binary, directory.path())?;
+    // The node founds its cluster and makes the first pod: the pattern of all others.
+    process.start()?;
+    let first = Template::new(NAMESPACE).pod(0);
+    runtime.block_on(create(&process, &format!("/api/v1/namespaces/{NAMESPACE}/pods"), first))?;
+    process.stop()?;
+    let filled = runtime.block_on(fill::fill(&process.data(), NAMESPACE, pods))?;
 
-        let mut outcomes = Vec::new();
-        for trial in 0..trials {
-            outcomes.push(restart(&mut process, &filled.last, trial).await?);
-            process.kill()?;
-        }
-        print(&outcomes, pods, filled.bytes)
-    })
+    let (outcomes, ended) = trials.run("restart", |trial| {
+        let outcome = runtime.block_on(restart(&mut process, &filled.last, trial));
+        process.kill()?;
+        outcome
+    })?;
+    print(&outcomes, pods, filled.bytes)?;
+    ended
 }
 
 fn print(outcomes: &[Outcome], pods: usize, bytes: usize) -> Result<()> {
