@@ -49,14 +49,16 @@ async fn a_follower_that_was_away_for_long_gets_a_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_with_a_full_disk_says_so_and_the_others_go_on() {
+async fn a_node_whose_log_cannot_grow_says_so_and_the_others_go_on() {
     let mut cluster = Cluster::with_voters(23, 3, 3).await;
     let leader = cluster.leader().await;
     let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
     cluster.store(other).write(put("a", "1")).await.unwrap();
     let mut watch = watch(&cluster.store(leader)).await;
     cluster.disk(leader).set_full(true);
-    cluster.store(other).write(put("a", "2")).await.unwrap();
+    // More than the log has reserved for a full disk.
+    let large = "2".repeat(300_000);
+    cluster.store(other).write(put("a", large.clone())).await.unwrap();
     let status = cluster.until(leader, "told of the failure", |s| s.failure.is_some()).await;
     assert!(!status.is_leader());
     assert!(status.failure.unwrap().contains("no storage space"));
@@ -69,24 +71,28 @@ async fn a_node_with_a_full_disk_says_so_and_the_others_go_on() {
     cluster.until(leader, "followed again", |s| s.failure.is_none() && s.quorum).await;
     let (record, _) =
         cluster.store(leader).get(&key("a"), Consistency::Linearizable).await.unwrap();
-    assert_eq!(record.unwrap().value, "2");
+    assert_eq!(record.unwrap().value, large);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_lost_one_of_its_two_files_is_refused_by_name() {
-    for (lost, kept) in [("log.redb", "state.redb"), ("state.redb", "log.redb")] {
+    for (lost, label, kept) in
+        [("log-", "the raft log", "state.redb"), ("state-", "state.redb", "the raft log")]
+    {
         let mut cluster = Cluster::start(25, 1).await;
         // More than is kept of the log, so that the state alone has all of it.
         for index in 0..200 {
             cluster.store(1).write(put(format!("n{index}"), "x")).await.unwrap();
         }
         cluster.stop(1).await;
-        cluster.disk(1).truncate(lost, 0);
+        for name in cluster.disk(1).names().iter().filter(|name| name.starts_with(lost)) {
+            cluster.disk(1).truncate(name, 0);
+        }
         // Refused again: the attempt itself must not make the new file look like the old one.
         for _ in 0..2 {
             let error = cluster.try_start(1).await.err().unwrap();
             let StartError::Damaged { file, reason, .. } = error else { panic!("{error}") };
-            assert_eq!(file, lost);
+            assert_eq!(file, label);
             assert!(reason.contains(kept), "{reason}");
         }
     }

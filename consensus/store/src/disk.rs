@@ -1,11 +1,13 @@
 //! Where a replica keeps its files.
 
 mod memory;
+mod raw;
 mod small;
 
 use std::{io, path::PathBuf};
 
 pub use memory::{DiskAction, DiskOperation, Fault, MemoryDisk, SECTOR_BYTES};
+pub(crate) use raw::RawFile;
 use redb::{Builder, Database, DatabaseError};
 
 use crate::limits;
@@ -47,6 +49,14 @@ impl Disk {
                 tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
             }
             Self::Memory(_) => work(),
+        }
+    }
+
+    /// Bytes of a segment of the log. Short in memory, so that tests meet the end of one.
+    pub(crate) fn segment_bytes(&self) -> u64 {
+        match self {
+            Self::Directory(_) => limits::SEGMENT_BYTES,
+            Self::Memory(_) => limits::MEMORY_SEGMENT_BYTES,
         }
     }
 

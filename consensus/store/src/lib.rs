@@ -32,7 +32,7 @@ pub use disk::{Disk, DiskAction, DiskOperation, Fault, MemoryDisk, SECTOR_BYTES}
 pub use epoch::Epoch;
 pub use inspection::{Inspection, inspect};
 pub use key::{Key, KeyRange, Record, Revision};
-pub use log_store::LogStore;
+pub use log_store::{LogStore, Space};
 pub use owner::{Owner, StartError};
 pub use published::Published;
 pub use raft::{

@@ -44,3 +44,26 @@ pub const APPEND_BYTES: usize = 1 << 20;
 
 /// Applied entries after which the state is written to disk. Bounds the replay at a restart.
 pub const CHECKPOINT_ENTRIES: u64 = 2_048;
+
+/// Bytes of a segment of the log on a real disk: the unit in which room is reserved ahead and
+/// purged entries give theirs back. A node keeps one in reserve, which lets it vote and hand over
+/// when the disk is full.
+pub const SEGMENT_BYTES: u64 = 8 << 20;
+
+/// Bytes of a segment of the log in memory.
+pub const MEMORY_SEGMENT_BYTES: u64 = 128 << 10;
+
+/// Free bytes below which a disk counts as full: what the state needs to be written once more in
+/// the usual case, and other programs of the host leave alone for a while.
+pub const FREE_BYTES_LOW: u64 = 32 << 20;
+
+/// Free bytes from which a disk that was full counts as usable again; more than
+/// [`FREE_BYTES_LOW`], so that it does not change its mind with every file.
+pub const FREE_BYTES_ENOUGH: u64 = 64 << 20;
+
+/// Bytes of one group of log changes, if more than one change: enough to amortise an fsync many
+/// times over.
+pub const GROUP_BYTES: usize = 4 << 20;
+
+/// Bytes of the log read from disk at once.
+pub const LOG_READ_BYTES: usize = 4 << 20;

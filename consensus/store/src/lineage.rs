@@ -46,26 +46,32 @@ impl Lineage {
         disk.replace(FILE, &sealed::seal(self).map_err(io::Error::other)?)
     }
 
-    /// What a file of this generation is called that is called `stem.extension` in the first.
-    pub(crate) fn name(&self, stem: &str, extension: &str) -> String {
-        match self.generation {
-            0 => format!("{stem}.{extension}"),
-            generation => format!("{stem}-{generation}.{extension}"),
-        }
+    /// What the file of the state is called.
+    pub(crate) fn state_name(&self) -> String {
+        format!("state-{}.redb", self.generation)
+    }
+
+    /// What a segment of the log is called.
+    pub(crate) fn segment_name(&self, sequence: u64) -> String {
+        format!("log-{}-{sequence:010}.raft", self.generation)
+    }
+
+    /// The sequence number of a segment of the log, if `name` is one's of this generation.
+    pub(crate) fn sequence_of(&self, name: &str) -> Option<u64> {
+        let rest = name.strip_prefix(&format!("log-{}-", self.generation))?;
+        rest.strip_suffix(".raft")?.parse().ok()
     }
 }
 
 /// The generation a file of a replica is of; `None` for any other file.
 pub(crate) fn generation_of(name: &str) -> Option<u64> {
-    let (stem, extension) = name.rsplit('/').next()?.split_once('.')?;
-    if extension != "redb" {
-        return None;
+    let name = name.rsplit('/').next()?;
+    if let Some(rest) = name.strip_prefix("state-") {
+        return rest.strip_suffix(".redb")?.parse().ok();
     }
-    match stem.split_once('-') {
-        Some(("state" | "log", generation)) => generation.parse().ok(),
-        None if matches!(stem, "state" | "log") => Some(0),
-        Some(_) | None => None,
-    }
+    let (generation, sequence) = name.strip_prefix("log-")?.split_once('-')?;
+    sequence.strip_suffix(".raft")?.parse::<u64>().ok()?;
+    generation.parse().ok()
 }
 
 #[cfg(test)]
@@ -77,13 +83,14 @@ mod tests {
     fn the_name_of_a_file_tells_its_generation() {
         for generation in [0, 1, 17] {
             let lineage = Lineage { generation, ..Lineage::default() };
-            for stem in ["state", "log"] {
-                let name = lineage.name(stem, "redb");
+            for name in [lineage.state_name(), lineage.segment_name(12)] {
                 assert_eq!(generation_of(&name), Some(generation), "{name}");
                 assert_eq!(generation_of(&format!("aside/{name}")), Some(generation));
             }
+            assert_eq!(lineage.sequence_of(&lineage.segment_name(12)), Some(12));
+            assert_eq!(lineage.sequence_of("log-9-0000000012.raft"), None);
         }
-        for other in ["epoch", "key.pem", "state", "peers.redb", "state-x.redb"] {
+        for other in ["epoch", "key.pem", "state", "state-x.redb", "log-1.raft", "log-1-x.raft"] {
             assert_eq!(generation_of(other), None, "{other}");
         }
     }

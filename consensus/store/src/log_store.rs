@@ -1,11 +1,19 @@
-//! The Raft log on disk, `log.redb`, with the vote beside it.
+//! The Raft log on disk, with the vote beside it.
 //!
 //! Everything that must be durable before it is acknowledged goes through one [`Writer`], in
 //! order: entries, votes, truncations, purges. Entries are readable at once, from the [`Tail`] in
 //! memory, and acknowledged when the group they were written with is on disk.
+//!
+//! Only appends and votes are waited for. A truncation is as safe as the entries after it, which
+//! stand behind it in the log; a purge waits, in the writer, until the state on disk has what is
+//! purged.
 
 mod commit;
+mod frame;
 mod load;
+mod places;
+mod record;
+mod segments;
 mod tail;
 mod writer;
 
@@ -13,56 +21,56 @@ use std::{
     fmt::Debug,
     io,
     ops::{Bound, RangeBounds},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
-    entry::RaftEntry,
     storage::{IOFlushed, RaftLogStorage},
 };
-use redb::{Database, TableDefinition};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+pub use self::segments::Space;
 pub(crate) use self::tail::Tail;
 use self::{
     commit::{Change, Committer, Done, Step},
+    segments::Segments,
     writer::Writer,
 };
 use crate::{
     disk::Disk,
     limits,
     lineage::Lineage,
-    owner::{Owner, StartError, claim},
+    owner::{Owner, StartError},
     raft::{Entry, Group, LogId, Vote},
     state_machine::Machine,
 };
 
-/// The file's name.
-pub(crate) const FILE: &str = "log.redb";
+/// What its files are called in errors.
+pub(crate) const FILE: &str = "the raft log";
 
-const LOG: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("log");
-const VOTE_KEY: &str = "vote";
-const COMMITTED_KEY: &str = "committed";
-const PURGED_KEY: &str = "purged";
-
-/// Reads the whole log, gives every entry to `visit` and returns what stands beside them.
+/// Reads the whole log of a replica that does not run, gives every entry to `visit` and returns
+/// what stands beside them. `owner` is whose it must be, if that matters.
 pub(crate) fn read_all(
     disk: &Disk,
     lineage: &Lineage,
     owner: Option<&Owner>,
     mut visit: impl FnMut(Entry) -> Result<(), StartError>,
 ) -> Result<Tail, StartError> {
-    let database = open_file(disk, lineage)?;
-    if let Some(owner) = owner {
-        claim(&database, FILE, owner)?;
+    let found = match owner {
+        Some(owner) => Some(owner.clone()),
+        None => load::owner_of(disk, lineage)?,
+    };
+    let Some(owner) = found else { return Ok(Tail::default()) };
+    let (tail, _) = load::load(disk, lineage, &owner)?;
+    let mut next = tail.places.first();
+    while let Some(start) = next {
+        let locations = tail.places.range(start, u64::MAX, limits::LOG_READ_BYTES);
+        next = (!locations.is_empty()).then(|| start + locations.len() as u64);
+        let entries = places::read(&locations, start)
+            .map_err(|source| StartError::Disk { file: FILE, source })?;
+        entries.into_iter().try_for_each(&mut visit)?;
     }
-    let tail = load::load(&database)?;
-    let first = tail.purged.map_or(0, |purged| purged.index + 1);
-    let last = tail.last().map_or(0, |last| last.index + 1);
-    let entries = load::read(&database, first, last, usize::MAX)
-        .map_err(|source| StartError::Disk { file: FILE, source })?;
-    entries.into_iter().try_for_each(&mut visit)?;
     Ok(tail)
 }
 
@@ -74,16 +82,12 @@ pub(crate) fn create(
     vote: Vote,
     purged: LogId,
 ) -> Result<(), StartError> {
-    let database = open_file(disk, lineage)?;
-    claim(&database, FILE, owner)?;
+    let segments = Segments::new(disk.clone(), *lineage, owner);
+    let durable = Arc::new(AtomicU64::new(u64::MAX));
+    let mut committer = Committer::new(owner, Arc::default(), segments, durable);
     let changes = [Change::Vote(vote), Change::Purge(purged)];
-    Committer::new(Arc::new(database), Arc::default())
-        .write(&changes)
-        .map_err(|source| StartError::Disk { file: FILE, source })
-}
-
-fn open_file(disk: &Disk, lineage: &Lineage) -> Result<Database, StartError> {
-    disk.open(&lineage.name("log", "redb")).map_err(|error| StartError::disk(FILE, error))
+    let written = committer.write(&changes).and_then(|()| committer.close());
+    written.map_err(|source| StartError::Disk { file: FILE, source })
 }
 
 /// The log. Clones are handles to the same one.
@@ -95,30 +99,29 @@ pub struct LogStore {
 #[derive(Debug)]
 struct Shared {
     tail: Arc<Mutex<Tail>>,
-    database: Arc<Database>,
     writer: Writer,
+    space: watch::Receiver<Space>,
     machine: Arc<Machine>,
     disk: Disk,
 }
 
 impl LogStore {
-    /// Opens the log on `disk`, checks every entry of it and starts its writer. `machine` is
-    /// made durable before entries are purged. The receiver ends when the file is closed.
+    /// Opens the log on `disk`, checks every entry of it and starts its writer. Entries are
+    /// purged when `machine` has them on disk. The receiver ends when the files are closed.
     pub fn open(
         disk: &Disk,
         owner: &Owner,
         machine: Arc<Machine>,
     ) -> Result<(Self, oneshot::Receiver<()>), StartError> {
-        let database = open_file(disk, &Lineage::read(disk)?)?;
-        claim(&database, FILE, owner)?;
-        let tail = load::load(&database)?;
+        let (tail, segments) = load::load(disk, &Lineage::read(disk)?, owner)?;
         tail.check(machine.applied().last)?;
         let tail = Arc::new(Mutex::new(tail));
-        let database = Arc::new(database);
-        let committer = Committer::new(Arc::clone(&database), Arc::clone(&tail));
+        let mut committer = Committer::new(owner, Arc::clone(&tail), segments, machine.durable());
+        committer.tidy();
+        let space = committer.space();
         let (writer, closed) = Writer::start(committer, disk)
             .map_err(|source| StartError::Disk { file: FILE, source })?;
-        let shared = Shared { tail, database, writer, machine, disk: disk.clone() };
+        let shared = Shared { tail, writer, space, machine, disk: disk.clone() };
         Ok((Self { shared: Arc::new(shared) }, closed))
     }
 
@@ -133,25 +136,41 @@ impl LogStore {
         receiver.await.map_err(io::Error::other)?
     }
 
+    /// Whether there is room for more on the disk, and its changes.
+    pub fn space(&self) -> watch::Receiver<Space> {
+        self.shared.space.clone()
+    }
+
+    /// Looks for room again. Without this, [`space`](Self::space) changes only as the log grows.
+    pub async fn look_for_space(&self) -> io::Result<()> {
+        self.perform(Change::Look).await
+    }
+
+    /// Puts `change` in line for which nobody waits.
+    async fn enqueue(&self, change: Change) -> io::Result<()> {
+        self.shared.writer.submit(Step { change, done: Done::Nobody }).await
+    }
+
     /// Entries from `start` to before `end`, ending early after `bytes` but never empty for that.
     async fn read(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<Entry>> {
-        let (mut recent, first_recent) = {
+        let (mut recent, older, first_recent) = {
             let tail = self.tail();
             let first = tail.first_index().clamp(start, end.max(start));
-            (tail.range(first, end, bytes), first)
+            (tail.range(first, end, bytes), tail.places.range(start, first, bytes), first)
         };
-        if start >= first_recent {
+        // Without older ones, those there were have been purged meanwhile.
+        if older.is_empty() {
             return Ok(recent);
         }
-        let database = Arc::clone(&self.shared.database);
-        let read = move || load::read(&database, start, first_recent, bytes);
-        let mut entries = self.shared.disk.run(read).await?;
-        let complete = match entries.last() {
-            Some(last) => last.index() + 1 == first_recent,
-            // All of them were purged meanwhile.
-            None => true,
+        let read = self.shared.disk.run(move || places::read(&older, start)).await;
+        let mut entries = match read {
+            Ok(entries) => entries,
+            Err(_) if self.tail().purged.is_some_and(|purged| purged.index >= start) => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
         };
-        if complete {
+        if start + entries.len() as u64 == first_recent {
             entries.append(&mut recent);
         }
         Ok(entries)
@@ -230,15 +249,14 @@ impl RaftLogStorage<Group> for LogStore {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        let from = last.map_or(0, |last| last.index + 1);
-        self.tail().truncate(from, last);
-        self.perform(Change::Truncate { from }).await
+        self.tail().truncate(last);
+        self.enqueue(Change::Truncate(last)).await
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        self.shared.machine.checkpoint().await?;
         self.tail().purge(upto);
-        self.perform(Change::Purge(upto)).await
+        self.shared.machine.want_durable(upto.index);
+        self.enqueue(Change::Purge(upto)).await
     }
 }
 

@@ -10,7 +10,13 @@ use skein_net::NodeId;
 use crate::{disk::io_error, sealed, sealed::SealError};
 
 /// The on-disk format this build writes and the newest it reads.
-pub(crate) const FORMAT: u32 = 1;
+///
+/// 2: the log is in segments of its own and a log id is a term and an index. Format 1 was never
+/// released.
+pub(crate) const FORMAT: u32 = 2;
+
+/// The oldest on-disk format this build reads.
+const OLDEST_FORMAT: u32 = 2;
 
 /// Single values of a database: its format, its owner, and what its user adds.
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -59,6 +65,16 @@ pub enum StartError {
         found: u32,
         /// The newest this build reads.
         supported: u32,
+    },
+    /// The data was written by a version that is too old.
+    #[error("{file} has format {found}, this version of skein reads {oldest} and later")]
+    OlderFormat {
+        /// Which file.
+        file: &'static str,
+        /// The format in it.
+        found: u32,
+        /// The oldest this build reads.
+        oldest: u32,
     },
     /// The disk returned other bytes than were written.
     #[error("{file} is damaged: {what} cannot be read: {reason}")]
@@ -136,15 +152,25 @@ fn read(database: &Database, file: &'static str) -> Result<Option<Owner>, StartE
             return Err(StartError::damaged(file, "its format", &SealError::Checksum));
         }
     };
-    if found > FORMAT {
-        return Err(StartError::NewerFormat { file, found, supported: FORMAT });
-    }
+    supported(file, found)?;
     let owner = meta.get(OWNER_KEY).map_err(|error| StartError::disk(file, error))?;
     let opened = owner.as_ref().map_or(Err(SealError::Checksum), |o| sealed::open(o.value()));
     opened.map(Some).map_err(|error| StartError::damaged(file, "its owner", &error))
 }
 
-fn compare(file: &'static str, found: Owner, owner: &Owner) -> Result<(), StartError> {
+/// Refuses formats this build does not read.
+pub(crate) fn supported(file: &'static str, found: u32) -> Result<(), StartError> {
+    if found > FORMAT {
+        return Err(StartError::NewerFormat { file, found, supported: FORMAT });
+    }
+    if found < OLDEST_FORMAT {
+        return Err(StartError::OlderFormat { file, found, oldest: OLDEST_FORMAT });
+    }
+    Ok(())
+}
+
+/// Refuses the data `found` of somebody else than `owner`.
+pub(crate) fn compare(file: &'static str, found: Owner, owner: &Owner) -> Result<(), StartError> {
     if found.cluster != owner.cluster {
         let expected = owner.cluster.clone();
         return Err(StartError::OtherCluster { file, found: found.cluster, expected });
@@ -197,6 +223,6 @@ mod tests {
             transaction.commit().unwrap();
         }
         let refused = claim_of(&disk, &owner("green", 1)).unwrap_err();
-        assert!(matches!(refused, StartError::NewerFormat { found: 2, supported: 1, .. }));
+        assert!(matches!(refused, StartError::NewerFormat { found: 3, supported: 2, .. }));
     }
 }

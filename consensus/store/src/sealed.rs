@@ -15,6 +15,9 @@ pub(crate) enum SealError {
     /// Intact, but not of the expected type.
     #[error("it cannot be decoded")]
     Decode(#[source] CodecError),
+    /// Intact, but of a kind this build does not know.
+    #[error("it is of the unknown kind {0}")]
+    Kind(u8),
 }
 
 const CHECKSUM_BYTES: usize = 4;

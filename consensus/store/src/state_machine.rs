@@ -1,7 +1,7 @@
 //! The replicated state as openraft drives it.
 //!
 //! Entries are applied in memory and published at once; the state reaches the disk lazily
-//! ([`Machine::checkpoint`]), but always before the log entries that led to it are purged. A
+//! ([`Machine::checkpoint`]), but always before the log entries that led to it leave the disk. A
 //! snapshot is a clone of the state, which shares what does not change and so stalls nobody.
 
 use std::{
@@ -43,6 +43,8 @@ pub struct Machine {
     store: Arc<StateStore>,
     /// What the store holds.
     stored: tokio::sync::Mutex<Applied>,
+    /// The log index after the last entry that the store reflects.
+    durable: Arc<AtomicU64>,
     disk: Disk,
     since_checkpoint: AtomicU64,
     checkpoint_due: Notify,
@@ -54,6 +56,7 @@ impl Machine {
         let (store, applied) = StateStore::open(disk, owner)?;
         Ok(Arc::new(Self {
             next_index: watch::Sender::new(next_index(&applied)),
+            durable: Arc::new(AtomicU64::new(next_index(&applied))),
             published: Arc::new(Published::new(applied.state.view.clone())),
             stored: tokio::sync::Mutex::new(applied.clone()),
             applied: Mutex::new(applied),
@@ -91,8 +94,21 @@ impl Machine {
         self.disk.settle().await;
         self.disk.run(move || store.write(&before, &after)).await?;
         self.disk.settle().await;
+        self.durable.store(next_index(&applied), Ordering::Release);
         *stored = applied;
         Ok(())
+    }
+
+    /// The log index after the last entry that is reflected on disk, as it changes.
+    pub(crate) fn durable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.durable)
+    }
+
+    /// Asks for a checkpoint if the log entry at `index` is not reflected on disk.
+    pub(crate) fn want_durable(&self, index: u64) {
+        if self.durable.load(Ordering::Acquire) <= index {
+            self.checkpoint_due.notify_one();
+        }
     }
 
     /// Returns when enough entries were applied since the last checkpoint.
@@ -169,7 +185,7 @@ impl RaftStateMachine<Group> for StateMachine {
     }
 
     async fn get_snapshot_builder(&mut self) -> Self::SnapshotBuilder {
-        SnapshotBuilder { machine: Arc::clone(&self.0), applied: self.0.applied() }
+        SnapshotBuilder(self.0.applied())
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, snapshot: State) -> io::Result<()> {
@@ -193,18 +209,14 @@ impl RaftStateMachine<Group> for StateMachine {
     }
 }
 
-/// Makes the state at one point durable, so that the log up to there may go.
+/// The state at one point. It need not be durable: the log up to there is kept until it is.
 #[derive(Debug)]
-pub struct SnapshotBuilder {
-    machine: Arc<Machine>,
-    applied: Applied,
-}
+pub struct SnapshotBuilder(Applied);
 
 impl RaftSnapshotBuilder<Group> for SnapshotBuilder {
     type SnapshotData = State;
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        self.machine.checkpoint().await?;
-        Ok(snapshot_of(self.applied.clone()))
+        Ok(snapshot_of(self.0.clone()))
     }
 }

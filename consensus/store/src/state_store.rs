@@ -132,7 +132,7 @@ impl StateStore {
 }
 
 fn open_file(disk: &Disk, lineage: &Lineage) -> Result<Database, StartError> {
-    disk.open(&lineage.name("state", "redb")).map_err(|error| StartError::disk(FILE, error))
+    disk.open(&lineage.state_name()).map_err(|error| StartError::disk(FILE, error))
 }
 
 fn load(database: &Database) -> Result<Applied, StartError> {

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-pub(super) use self::file::OpenFile;
+pub(crate) use self::file::OpenFile;
 
 /// What a device writes whole or not at all.
 pub const SECTOR_BYTES: usize = 512;
@@ -70,9 +70,13 @@ pub enum DiskAction {
 }
 
 impl DiskAction {
-    /// Whether it needs room.
-    fn grows(self) -> bool {
-        matches!(self, Self::Write { .. } | Self::SetLen { .. } | Self::Replace { .. })
+    /// How long the file must be for it.
+    fn end(self) -> usize {
+        match self {
+            Self::Write { offset, bytes } => offset + bytes,
+            Self::SetLen { bytes } | Self::Replace { bytes } => bytes,
+            Self::Read { .. } | Self::Sync | Self::Rename | Self::Remove => 0,
+        }
     }
 }
 
@@ -136,7 +140,8 @@ impl MemoryDisk {
         }
     }
 
-    /// From now on every write fails for lack of space, or no longer does.
+    /// From now on no file can grow for lack of space, or can again. What a file has room for can
+    /// still be written.
     pub fn set_full(&self, full: bool) {
         self.lock().full = full;
     }
@@ -150,6 +155,11 @@ impl MemoryDisk {
     /// writes, before and after the change reaches the file; opening files takes no time.
     pub fn set_sync_latency(&self, latency: Duration) {
         self.lock().sync_latency = latency;
+    }
+
+    /// Whether files cannot grow.
+    pub fn is_full(&self) -> bool {
+        self.lock().full
     }
 
     /// How long it takes until writes are safe.
@@ -253,9 +263,10 @@ impl MemoryDisk {
     fn admit(&self, file: &str, action: DiskAction) -> io::Result<()> {
         let (full, fault) = {
             let state = self.lock();
-            (state.full, state.fault.clone())
+            let length = state.files.get(file).map_or(0, |file| file.content.len());
+            (state.full && action.end() > length, state.fault.clone())
         };
-        if full && action.grows() {
+        if full {
             return Err(io::ErrorKind::StorageFull.into());
         }
         match fault.and_then(|fault| fault(&DiskOperation { file, action })) {

@@ -4,7 +4,10 @@ use std::collections::VecDeque;
 
 use openraft::{EntryPayload, entry::RaftEntry};
 
-use super::FILE;
+use super::{
+    FILE,
+    places::{Location, Places},
+};
 use crate::{
     limits,
     owner::StartError,
@@ -23,6 +26,11 @@ pub(crate) struct Tail {
     bytes: usize,
     /// Entries before this index are on disk.
     flushed: u64,
+    /// Where the entries on disk are.
+    pub(super) places: Places,
+    /// Truncations that are not on disk yet: until they are, what is on disk may be what was
+    /// truncated.
+    truncating: usize,
     /// The last entry of the log, if the tail has none.
     before: Option<LogId>,
     /// The last entry purged.
@@ -84,20 +92,31 @@ impl Tail {
         self.trim();
     }
 
-    /// Notes that no entry from index `from` on is on disk.
-    pub(super) fn unflushed(&mut self, from: u64) {
-        self.flushed = self.flushed.min(from);
+    /// Notes where an entry is on disk.
+    pub(super) fn stored(&mut self, index: u64, location: Location) {
+        if self.purged.is_none_or(|purged| index > purged.index) {
+            self.places.push(index, location);
+        }
     }
 
-    /// Drops entries from index `from` on; `last` is the one before.
-    pub(super) fn truncate(&mut self, from: u64, last: Option<LogId>) {
+    /// Drops entries after `last`.
+    pub(super) fn truncate(&mut self, last: Option<LogId>) {
+        let from = last.map_or(0, |last| last.index + 1);
         while self.entries.back().is_some_and(|entry| entry.index() >= from) {
             if let Some(entry) = self.entries.pop_back() {
                 self.bytes -= size(&entry);
             }
         }
-        self.unflushed(from);
         self.before = last;
+        self.truncating += 1;
+    }
+
+    /// Notes that entries after `last` are no longer on disk.
+    pub(super) fn truncated(&mut self, last: Option<LogId>) {
+        let from = last.map_or(0, |last| last.index + 1);
+        self.places.truncate(from);
+        self.flushed = self.flushed.min(from);
+        self.truncating = self.truncating.saturating_sub(1);
     }
 
     /// Drops entries up to `upto`.
@@ -107,6 +126,7 @@ impl Tail {
                 self.bytes -= size(&entry);
             }
         }
+        self.places.purge(upto.index);
         self.purged = self.purged.max(Some(upto));
     }
 
@@ -133,7 +153,8 @@ impl Tail {
     }
 
     fn trim(&mut self) {
-        while self.bytes > limits::LOG_TAIL_BYTES
+        while self.truncating == 0
+            && self.bytes > limits::LOG_TAIL_BYTES
             && self.entries.front().is_some_and(|entry| entry.index() < self.flushed)
         {
             if let Some(entry) = self.entries.pop_front() {

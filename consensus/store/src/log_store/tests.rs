@@ -3,7 +3,7 @@ use std::sync::Arc;
 use openraft::{
     entry::RaftEntry,
     impls::leader_id_std::LeaderId,
-    storage::RaftLogStorageExt,
+    storage::{RaftLogStorageExt, RaftStateMachine},
     testing::log::{StoreBuilder, Suite},
     vote::RaftLeaderId,
 };
@@ -11,6 +11,9 @@ use skein_net::NodeId;
 
 use super::*;
 use crate::{disk::MemoryDisk, raft::Proposal, state_machine::StateMachine};
+
+/// The first file of the log.
+const SEGMENT: &str = "log-0-0000000001.raft";
 
 fn owner() -> Owner {
     Owner { cluster: "test".to_owned(), node: NodeId(1) }
@@ -138,39 +141,108 @@ async fn a_damaged_entry_is_named_by_its_index() {
     let (mut log, machine, closed) = open(&disk).unwrap();
     log.blocking_append([entry(0, 10), entry(1, 3000), entry(2, 10)]).await.unwrap();
     close((log, machine, closed)).await;
-    // Database pages are copied on write: damage every copy of the second entry's bytes.
-    let needle = [b'x'; 2500];
-    let offset = memory.find(FILE, &needle).unwrap();
-    assert!(memory.flip(FILE, offset));
+    let offset = memory.find(SEGMENT, &[b'x'; 2500]).unwrap();
+    assert!(memory.flip(SEGMENT, offset));
     let error = open(&disk).unwrap_err();
     let StartError::Damaged { file, what, .. } = error else { panic!("{error}") };
     assert_eq!((file, what.as_str()), (FILE, "log entry 1"));
 }
 
 #[tokio::test]
-async fn a_truncated_file_is_an_error_and_not_a_panic() {
-    let memory = MemoryDisk::new();
-    let disk = Disk::Memory(memory.clone());
-    let (mut log, machine, closed) = open(&disk).unwrap();
-    log.blocking_append([entry(0, 100_000)]).await.unwrap();
-    close((log, machine, closed)).await;
-    memory.truncate(FILE, 5_000);
-    assert!(open(&disk).is_err());
+async fn a_segment_that_was_cut_is_named() {
+    for length in [5_000, 101_000] {
+        let memory = MemoryDisk::new();
+        let disk = Disk::Memory(memory.clone());
+        let (mut log, machine, closed) = open(&disk).unwrap();
+        log.blocking_append([entry(0, 100_000)]).await.unwrap();
+        log.blocking_append([entry(1, 10)]).await.unwrap();
+        close((log, machine, closed)).await;
+        memory.truncate(SEGMENT, length);
+        let error = open(&disk).unwrap_err();
+        assert!(matches!(error, StartError::Damaged { file: FILE, .. }), "{error}");
+    }
 }
 
 #[tokio::test]
-async fn a_full_disk_refuses_the_append_and_keeps_what_was_there() {
+async fn a_full_disk_shows_before_the_log_cannot_grow_and_passes_without_a_restart() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, machine, closed) = open(&disk).unwrap();
+    let space = log.space();
+    log.blocking_append([entry(0, 10)]).await.unwrap();
+    assert_eq!(*space.borrow(), Space::Enough);
+    memory.set_full(true);
+    log.look_for_space().await.unwrap();
+    log.look_for_space().await.unwrap();
+    assert_eq!(*space.borrow(), Space::Low);
+    for index in 1..200 {
+        log.blocking_append([entry(index, 10)]).await.unwrap();
+    }
+    log.save_vote(&Vote::new(2, 1)).await.unwrap();
+    memory.set_full(false);
+    log.look_for_space().await.unwrap();
+    log.look_for_space().await.unwrap();
+    assert_eq!(*space.borrow(), Space::Enough);
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
+    assert_eq!(indexes(&mut log, 0..300).await, (0..200).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_log_whose_reserve_is_used_up_refuses_the_append_and_keeps_what_was_there() {
     let memory = MemoryDisk::new();
     let disk = Disk::Memory(memory.clone());
     let (mut log, machine, closed) = open(&disk).unwrap();
     log.blocking_append([entry(0, 10)]).await.unwrap();
     memory.set_full(true);
-    let refused = log.blocking_append([entry(1, 10)]).await.unwrap_err();
+    let large = limits::MEMORY_SEGMENT_BYTES as usize;
+    let refused = log.blocking_append([entry(1, large)]).await.unwrap_err();
     let reason = io::Error::from(io::ErrorKind::StorageFull).to_string();
     assert!(refused.to_string().contains(&reason), "{refused}");
+    let again = log.blocking_append([entry(1, 10)]).await.unwrap_err();
+    assert!(again.to_string().contains(&reason), "{again}");
     memory.set_full(false);
     memory.crash(|_| 0);
     close((log, machine, closed)).await;
     let (mut log, _machine, _) = open(&disk).unwrap();
     assert_eq!(indexes(&mut log, 0..10).await, [0]);
+}
+
+#[tokio::test]
+async fn purged_segments_leave_the_disk_when_the_state_has_them_and_not_before() {
+    let memory = MemoryDisk::new();
+    let disk = Disk::Memory(memory.clone());
+    let (mut log, mut machine, closed) = open(&disk).unwrap();
+    for index in 0..40 {
+        log.blocking_append([entry(index, 20_000)]).await.unwrap();
+    }
+    let segments = memory.names().len();
+    log.purge(entry(29, 1).log_id()).await.unwrap();
+    log.save_vote(&Vote::new(2, 1)).await.unwrap();
+    assert_eq!(memory.names().len(), segments);
+    assert_eq!(indexes(&mut log, 30..99).await, (30..40).collect::<Vec<_>>());
+    for index in 0..40 {
+        let item = Ok((entry(index, 20_000), None));
+        machine.apply(futures::stream::iter([item])).await.unwrap();
+    }
+    machine.0.checkpoint().await.unwrap();
+    log.look_for_space().await.unwrap();
+    log.look_for_space().await.unwrap();
+    assert!(memory.names().len() < segments - 2, "{:?}", memory.names());
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
+    assert_eq!(indexes(&mut log, 30..99).await, (30..40).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn entries_written_over_a_truncated_end_are_the_ones_read() {
+    let disk = Disk::Memory(MemoryDisk::new());
+    let (mut log, machine, closed) = open(&disk).unwrap();
+    log.blocking_append((0..10).map(|index| entry(index, 10))).await.unwrap();
+    log.truncate_after(Some(entry(3, 1).log_id())).await.unwrap();
+    log.blocking_append((4..6).map(|index| entry(index, 99))).await.unwrap();
+    assert_eq!(indexes(&mut log, 0..20).await, (0..6).collect::<Vec<_>>());
+    close((log, machine, closed)).await;
+    let (mut log, _machine, _) = open(&disk).unwrap();
+    assert_eq!(indexes(&mut log, 0..20).await, (0..6).collect::<Vec<_>>());
 }

@@ -50,10 +50,11 @@ fn on_a_thread(
     running: oneshot::Sender<()>,
 ) {
     let mut steps = Vec::new();
-    while receiver.blocking_recv_many(&mut steps, limits::LOG_QUEUE) > 0 {
-        let group = std::mem::take(&mut steps);
+    while !steps.is_empty() || receiver.blocking_recv_many(&mut steps, limits::LOG_QUEUE) > 0 {
+        let group = group_of(&mut steps);
         let result = committer.write(group.iter().map(|step| &step.change));
         committer.finish(group, &result);
+        committer.tidy();
     }
     close(committer, running);
 }
@@ -65,18 +66,35 @@ async fn as_a_task(
     running: oneshot::Sender<()>,
 ) {
     let mut steps = Vec::new();
-    while receiver.recv_many(&mut steps, limits::LOG_QUEUE).await > 0 {
-        let group = std::mem::take(&mut steps);
+    while !steps.is_empty() || receiver.recv_many(&mut steps, limits::LOG_QUEUE).await > 0 {
+        let group = group_of(&mut steps);
         disk.settle().await;
         let result = committer.write(group.iter().map(|step| &step.change));
         disk.settle().await;
         committer.finish(group, &result);
+        committer.tidy();
     }
     close(committer, running);
 }
 
-/// Closes the file before it is told that it is closed.
-fn close(committer: Committer, running: oneshot::Sender<()>) {
+/// Takes the next group off the line: all that waits, but of bounded bytes.
+fn group_of(steps: &mut Vec<Step>) -> Vec<Step> {
+    let mut bytes = 0;
+    let within = steps.iter().take_while(|step| {
+        let fits = bytes == 0 || bytes + step.change.size() <= limits::GROUP_BYTES;
+        bytes += step.change.size();
+        fits
+    });
+    let count = within.count();
+    steps.drain(..count).collect()
+}
+
+/// Closes the log before it is told that it is closed.
+fn close(mut committer: Committer, running: oneshot::Sender<()>) {
+    if let Err(error) = committer.close() {
+        // Nothing is lost: all that was acknowledged is there.
+        tracing::warn!(%error, "the raft log was not closed properly");
+    }
     drop(committer);
     drop::<oneshot::Sender<()>>(running);
 }

@@ -109,14 +109,15 @@ async fn a_follower_of_a_new_epoch_starts_empty_and_its_old_files_are_kept_once(
     assert!(opened.machine.applied().state.view.is_empty());
     assert_eq!(opened.log.read_vote().await.unwrap(), None);
     let aside = disk.names("before-epoch-2").unwrap();
-    assert_eq!(aside, ["before-epoch-2/log.redb", "before-epoch-2/state.redb"]);
+    assert!(aside.contains(&"before-epoch-2/state-0.redb".to_owned()), "{aside:?}");
+    assert!(aside.contains(&"before-epoch-2/log-0-0000000001.raft".to_owned()), "{aside:?}");
 
     drop(opened);
     let third = SECOND.next(NODE);
     order(&disk, &Order::Follow { epoch: third }).unwrap();
     assert_eq!(open(&memory).unwrap().epoch, third);
     assert_eq!(disk.names("before-epoch-2").unwrap(), Vec::<String>::new());
-    assert_eq!(disk.names("before-epoch-3").unwrap().len(), 2);
+    assert!(disk.names("before-epoch-3").unwrap().len() >= 2);
 }
 
 #[tokio::test]

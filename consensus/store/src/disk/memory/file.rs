@@ -8,7 +8,7 @@ use super::{Change, DiskAction, File, MemoryDisk};
 
 /// An open file; fails after the power was cut.
 #[derive(Debug)]
-pub(in crate::disk) struct OpenFile {
+pub(crate) struct OpenFile {
     disk: MemoryDisk,
     name: String,
     opened_at: u64,

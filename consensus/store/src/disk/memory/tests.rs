@@ -63,11 +63,12 @@ fn a_fork_holds_what_is_safe_and_goes_its_own_way() {
 }
 
 #[test]
-fn a_full_disk_still_reads_and_removes() {
+fn a_full_disk_lets_no_file_grow_but_reads_overwrites_and_removes() {
     let disk = MemoryDisk::new();
     let file = written(&disk, 10);
     disk.set_full(true);
-    let error = file.write(0, b"x").unwrap_err();
+    let error = file.write(600, b"x").unwrap_err();
+    file.write(599, b"x").unwrap();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     file.read(0, &mut [0; 10]).unwrap();
     file.sync_data().unwrap();
