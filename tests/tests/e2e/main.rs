@@ -7,6 +7,7 @@
 
 mod application;
 mod bad_input;
+mod disk;
 mod drill;
 mod faults;
 mod members;

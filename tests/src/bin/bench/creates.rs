@@ -47,7 +47,10 @@ pub(crate) fn measure(cluster: &Cluster, seconds: u64) -> Result<()> {
         );
     }
     cluster.kubectl("", &["delete", "namespace", NAMESPACE, "--wait=false"], None)?;
-    println!();
+    println!(
+        "\nGoal: at least 5000/s at 64 connections. Kubernetes 1.36 with a single etcd on such a \
+         machine: 841/s, and 2.2 ms for one alone.\n"
+    );
     Ok(())
 }
 

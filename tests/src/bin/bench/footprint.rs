@@ -23,6 +23,6 @@ pub(crate) fn measure(cluster: &Cluster) -> Result<()> {
     let bytes = fs::metadata(&binary)?.len();
     #[allow(clippy::cast_precision_loss, reason = "a size for people")]
     let megabytes = bytes as f64 / f64::from(1 << 20);
-    println!("\nBinary: {megabytes:.1} MB.\n");
+    println!("\nBinary: {megabytes:.1} MB. Goal: at most 50 MB of memory.\n");
     Ok(())
 }

@@ -65,7 +65,7 @@ fn print(outcomes: &[Outcome], pods: usize, bytes: usize) -> Result<()> {
         outcomes.iter().map(|one| part(&one.memory)).max().unwrap_or_default() >> 20
     };
     println!(
-        "\nResident memory {} s later: {} MB; at most, while starting: {} MB.\n",
+        "\nResident memory {} s later: {} MB; at most until then: {} MB. Goal: at most 400 MB.\n",
         SETTLING.as_secs(),
         most(|memory| memory.resident),
         most(|memory| memory.peak),
