@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, net::IpAddr, path::PathBuf, sync::Arc};
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::Instant;
 
-use crate::limits;
+use crate::{DiskWork, limits};
 
 /// How pods resolve names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct AgentConfig {
     pub dns: DnsConfig,
     /// Where the time comes from.
     pub clock: Clock,
+    /// Where it does what blocks on its disk.
+    pub disk_work: DiskWork,
 }
 
 impl AgentConfig {
@@ -82,6 +84,7 @@ impl AgentConfig {
             concurrent_starts: limits::CONCURRENT_STARTS,
             dns: DnsConfig::default(),
             clock: Clock::system(),
+            disk_work: DiskWork::default(),
         }
     }
 }

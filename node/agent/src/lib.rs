@@ -8,6 +8,7 @@
 mod agent;
 mod checkpoint;
 mod config;
+mod disk_work;
 mod host;
 mod lifecycle;
 mod limits;
@@ -24,6 +25,7 @@ mod worker;
 
 pub use agent::Agent;
 pub use config::{AgentConfig, Clock, DnsConfig};
+pub use disk_work::DiskWork;
 pub use limits::{CONCURRENT_STARTS, MAX_PODS};
 pub use logs::{LogError, LogLines, LogRequest};
 pub use network::{NetworkError, PodNetwork, Route, SimulatedNetwork};

@@ -14,10 +14,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Node, NodeCondition};
 use skein_objects::{Reason, StatusError};
 use skein_storage::{EventType, Informer};
-use tokio::{
-    task::spawn_blocking,
-    time::{Instant, interval, sleep_until},
-};
+use tokio::time::{Instant, interval, sleep_until};
 
 use crate::{
     checkpoint::{self, KeptNetwork},
@@ -83,8 +80,8 @@ struct Keeper {
 
 impl Keeper {
     async fn new(host: Arc<Host>, informer: Informer<Node>) -> Self {
-        let data_dir = host.config.data_dir.clone();
-        let kept = spawn_blocking(move || checkpoint::network(&data_dir)).await.unwrap_or_default();
+        let (data_dir, disk) = (host.config.data_dir.clone(), host.config.disk_work);
+        let kept = disk.run(move || checkpoint::network(&data_dir)).await.unwrap_or_default();
         let given = KeptNetwork::default();
         Self { machine: MachineIds::read(), host, informer, given, kept, routes_due: false }
     }
@@ -207,7 +204,8 @@ impl Keeper {
     async fn keep(&mut self, network: KeptNetwork) {
         let data_dir = self.host.config.data_dir.clone();
         let saved = network.clone();
-        match spawn_blocking(move || checkpoint::save_network(&data_dir, &saved)).await {
+        let disk = self.host.config.disk_work;
+        match disk.run(move || checkpoint::save_network(&data_dir, &saved)).await {
             Ok(Ok(())) => self.kept = network,
             Ok(Err(error)) => tracing::warn!(%error, "cannot keep the pod range"),
             Err(error) => tracing::warn!(%error, "cannot keep the pod range"),

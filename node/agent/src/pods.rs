@@ -18,7 +18,7 @@ use skein_runtime::RuntimeEvent;
 use skein_storage::{Change, Informer};
 use tokio::{
     sync::{Notify, watch},
-    task::{JoinError, JoinSet, spawn_blocking},
+    task::{JoinError, JoinSet},
     time::{interval, sleep, timeout},
 };
 
@@ -107,8 +107,8 @@ impl Pods {
             }
             sleep(limits::HEALTH_RETRY).await;
         };
-        let data_dir = self.host.config.data_dir.clone();
-        let known = spawn_blocking(move || checkpoint::pods(&data_dir)).await.unwrap_or_default();
+        let (data_dir, disk) = (self.host.config.data_dir.clone(), self.host.config.disk_work);
+        let known = disk.run(move || checkpoint::pods(&data_dir)).await.unwrap_or_default();
         let current = self.informer.list();
         let kept: BTreeMap<String, Arc<Pod>> =
             known.into_iter().map(Arc::new).chain(current).map(|pod| (uid_of(&pod), pod)).collect();

@@ -161,6 +161,29 @@ impl SimulatedRuntime {
         self.shared.end_container(id, world::KILLED, true);
     }
 
+    /// The pods that have a live sandbox, and their names.
+    #[must_use]
+    pub fn live_pods(&self) -> Vec<(String, String)> {
+        let sandboxes = self.shared.state().world.sandboxes();
+        let live = sandboxes.into_iter().filter(|sandbox| sandbox.running);
+        live.map(|sandbox| (sandbox.uid, format!("{}/{}", sandbox.namespace, sandbox.name)))
+            .collect()
+    }
+
+    /// Ends everything that runs, as a power cut does.
+    pub fn cut_power(&self) {
+        let (sandboxes, containers) = {
+            let state = self.shared.state();
+            (state.world.sandboxes(), state.world.containers(None, self.shared.now()))
+        };
+        for container in containers {
+            self.shared.end_container(&container.id, world::KILLED, false);
+        }
+        for sandbox in sandboxes {
+            self.kill_sandbox(&sandbox.id);
+        }
+    }
+
     /// Ends the pause process of a sandbox.
     pub fn kill_sandbox(&self, id: &SandboxId) {
         let stopped = self.shared.state().world.stop_sandbox(id);

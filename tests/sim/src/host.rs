@@ -22,6 +22,7 @@ use crate::{
     disk::{self, ErrorRate},
     limits::STEP,
     node::{View, Window},
+    pods::Engine,
     power::Power,
     seam,
     wire::{Line, Packet, Wire},
@@ -31,6 +32,9 @@ use crate::{
 pub(crate) struct Host {
     pub(crate) id: NodeId,
     pub(crate) disk: MemoryDisk,
+    pub(crate) engine: Engine,
+    /// Whether the machine itself loses its power with the process.
+    pub(crate) power_fails: bool,
     /// How far its wall clock is off.
     pub(crate) skew_ms: i64,
     /// Until when its process stands still.
@@ -84,6 +88,8 @@ impl Host {
         Self {
             id,
             disk,
+            engine: Engine::new(),
+            power_fails: true,
             skew_ms: 0,
             stalled_until_ms: 0,
             disk_full: false,

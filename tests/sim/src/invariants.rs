@@ -2,18 +2,22 @@
 //! pure functions.
 
 mod acknowledged;
+mod addresses;
 mod leaders;
 mod linearizable;
 mod logs;
 mod once;
+mod replicas;
 mod revisions;
 mod truth;
 mod watches;
 
 use std::fmt;
 
+pub(crate) use addresses::judge as judge_addresses;
 pub(crate) use leaders::Leaders;
 pub(crate) use logs::Logs;
+pub(crate) use replicas::{Live, difference};
 
 use self::truth::Truth;
 use crate::history::Notes;

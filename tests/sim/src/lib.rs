@@ -12,6 +12,7 @@ mod limits;
 mod node;
 mod panics;
 mod plan;
+mod pods;
 mod power;
 mod run;
 mod seam;

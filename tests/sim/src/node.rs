@@ -3,24 +3,29 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
 use anyhow::Result;
 use rand::{SeedableRng, rngs::StdRng};
+use skein_agent::{AgentConfig, DiskWork};
+use skein_api::Api;
 use skein_consensus::{
     Disk, MemoryDisk, PeerState, RaftStatus, RemoteStore, ReplicaConfig, Retention, SharedStore,
 };
+use skein_controllers::ControllerConfig;
 use skein_net::{MembershipConfig, NodeId, Transport};
-use skein_node::{Core, CoreConfig, generation};
+use skein_node::{Core, CoreConfig, Services, ServicesConfig, Workload, generation};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     history::History,
+    pods::Engine,
     wire::address_of,
-    workload::{use_registers, watch_registers},
+    workload::{use_apps, use_registers, watch_registers},
 };
 
 const CLUSTER: &str = "simulated";
@@ -35,6 +40,8 @@ pub(crate) struct View {
     pub(crate) status: Option<watch::Receiver<RaftStatus>>,
     /// The store as it reaches it.
     pub(crate) store: SharedStore,
+    /// Its API, if it is a node.
+    pub(crate) api: Option<Api>,
     /// The number of its watcher.
     pub(crate) watcher: u64,
 }
@@ -53,6 +60,20 @@ impl Window {
     }
 }
 
+/// The name of a host.
+pub(crate) fn name_of(id: NodeId) -> String {
+    format!("h{}", id.0)
+}
+
+/// What of a host a node runs on.
+pub(crate) struct Machine {
+    pub(crate) disk: MemoryDisk,
+    pub(crate) engine: Engine,
+    pub(crate) data_dir: PathBuf,
+    /// Whether it is the first node of its cluster.
+    pub(crate) founds: bool,
+}
+
 /// What every process is given.
 pub(crate) struct Process {
     pub(crate) transport: Arc<dyn Transport>,
@@ -67,7 +88,8 @@ pub(crate) struct Process {
 
 impl Process {
     /// Runs a node until told to stop.
-    pub(crate) async fn node(self, disk: MemoryDisk, founds: bool) -> Result<()> {
+    pub(crate) async fn node(self, machine: Machine) -> Result<()> {
+        let Machine { disk, engine, data_dir, founds } = machine;
         let id = self.transport.local_id();
         let mut replica = ReplicaConfig::new(Disk::Memory(disk), CLUSTER);
         replica.retention = RETENTION;
@@ -77,7 +99,7 @@ impl Process {
             replica,
             membership: MembershipConfig {
                 cluster_id: CLUSTER.to_owned(),
-                name: format!("h{id}"),
+                name: name_of(id),
                 generation: generation(SystemTime::now()),
                 advertise: address_of(id),
                 seeds: others.map(|host| address_of(*host)).collect(),
@@ -88,9 +110,18 @@ impl Process {
         };
         let core = Core::start(config, founds).await?;
         let store = Arc::clone(core.store());
-        let clients = self.clients(Some(core.replica().status()), store, 1);
+        let mut agent = AgentConfig::new(name_of(id), address_of(id).ip(), data_dir);
+        agent.disk_work = DiskWork::Inline;
+        let workload =
+            Workload { agent, network: engine.renew_network(), runtime: Arc::new(engine.runtime) };
+        let controllers = ControllerConfig::default();
+        let services =
+            Services::start(&core, ServicesConfig { controllers, workload: Some(workload) });
+        let api = Some(services.api().clone());
+        let clients = self.clients(Some(core.replica().status()), api, store, 1);
         self.stop.cancelled().await;
         drop(clients);
+        services.stop().await;
         core.stop().await;
         Ok(())
     }
@@ -99,7 +130,7 @@ impl Process {
     pub(crate) async fn outsider(self) -> Result<()> {
         let peer = |id: &NodeId| PeerState {
             id: *id,
-            name: format!("h{id}"),
+            name: name_of(*id),
             addr: address_of(*id),
             alive: true,
             zone: String::new(),
@@ -112,7 +143,7 @@ impl Process {
         }
         let (_sender, peers) = watch::channel(Arc::new(peers));
         let store: SharedStore = RemoteStore::new(Arc::clone(&self.transport), peers);
-        let clients = self.clients(None, store, 2);
+        let clients = self.clients(None, None, store, 2);
         self.stop.cancelled().await;
         drop(clients);
         Ok(())
@@ -122,12 +153,17 @@ impl Process {
     fn clients(
         &self,
         status: Option<watch::Receiver<RaftStatus>>,
+        api: Option<Api>,
         store: SharedStore,
         writers: u64,
     ) -> JoinSet<()> {
         let watcher = self.history.watcher();
-        self.window.open(View { status, store: Arc::clone(&store), watcher });
         let mut clients = JoinSet::new();
+        if let Some(api) = api.clone() {
+            let luck = StdRng::seed_from_u64(self.luck.rotate_left(32));
+            clients.spawn(use_apps(api, self.history.clone(), luck));
+        }
+        self.window.open(View { status, store: Arc::clone(&store), api, watcher });
         for writer in 0..writers {
             let luck = StdRng::seed_from_u64(self.luck.wrapping_add(writer));
             clients.spawn(use_registers(Arc::clone(&store), self.history.clone(), luck));

@@ -19,8 +19,9 @@ pub(crate) enum Victim {
 /// One fault, or the end of some.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Fault {
-    /// Power fails after so many more effects, and unsynced writes with it.
-    Crash { victim: Victim, after_effects: u32 },
+    /// The process dies after so many more effects; if `power` fails, unsynced writes are lost and
+    /// containers end with it.
+    Crash { victim: Victim, after_effects: u32, power: bool },
     /// SIGTERM.
     Stop(Victim),
     /// Every host that is down starts.
@@ -87,7 +88,7 @@ fn draw(luck: &mut StdRng, hosts: u64) -> Fault {
         0..=5 => {
             // Soon enough to fall into the middle of something.
             let after_effects = *choose(luck, &[0, 1, 2, 3, 5, 8, 13, 40]);
-            Fault::Crash { victim, after_effects }
+            Fault::Crash { victim, after_effects, power: luck.random() }
         }
         6 => Fault::Stop(victim),
         7..=11 => Fault::StartAll,

@@ -1,6 +1,6 @@
 //! One seed from its plan to its report.
 
-use std::fmt;
+use std::{fmt, path::PathBuf};
 
 use anyhow::Result;
 
@@ -41,14 +41,23 @@ impl Report {
 /// # Errors
 /// Where the simulation itself cannot go on.
 pub fn simulate(options: &RunOptions) -> Result<Report> {
+    // Made while the name can be random; it is part of nothing.
+    let files = tempfile::Builder::new().prefix("skein-sim").tempdir_in(shared_memory())?;
     seam::enter(options.seed);
     panics::note_all();
     let plan = Plan::draw(options.seed, options.chaos_ms);
     let trace = Trace::new(options.trace);
-    let mut violations = world::run(options.seed, plan.clone(), trace.clone())?;
+    let mut violations =
+        world::run(options.seed, plan.clone(), files.path().to_owned(), trace.clone())?;
     violations.extend(strangers());
     let (last, digest) = (trace.last(), trace.digest());
     Ok(Report { seed: options.seed, plan, violations, last, digest })
+}
+
+/// Memory where there is some: agents sync their files, which no disk should have to do here.
+fn shared_memory() -> PathBuf {
+    let memory = PathBuf::from("/dev/shm");
+    if memory.is_dir() { memory } else { std::env::temp_dir() }
 }
 
 /// A thread beside the simulation's would run in its own time and order.

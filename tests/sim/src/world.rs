@@ -7,7 +7,7 @@
 mod faults;
 mod phases;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use anyhow::Result;
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -18,9 +18,9 @@ use crate::{
     disk,
     history::History,
     host::{Host, Start, Stepped},
-    invariants::{Leaders, Logs, Violation},
+    invariants::{Leaders, Logs, Violation, judge_addresses},
     limits::STEP,
-    node::Process,
+    node::{Machine, Process, name_of},
     panics,
     plan::Plan,
     trace::Trace,
@@ -32,9 +32,14 @@ pub(crate) use phases::run;
 /// Hosts outside the cluster are numbered from here.
 const OUTSIDERS: [NodeId; 2] = [NodeId(101), NodeId(102)];
 
+/// Between two looks at the addresses of pods.
+const ADDRESSES_EVERY_MS: u64 = 100;
+
 /// The simulated world.
 pub(crate) struct World {
     plan: Plan,
+    /// Where agents keep their files.
+    files: PathBuf,
     now_ms: u64,
     luck: StdRng,
     wire: Wire,
@@ -49,13 +54,14 @@ pub(crate) struct World {
 }
 
 impl World {
-    fn new(seed: u64, plan: Plan, trace: Trace) -> Self {
+    fn new(seed: u64, plan: Plan, files: PathBuf, trace: Trace) -> Self {
         let mut luck = StdRng::seed_from_u64(seed);
         let wire = Wire::new(StdRng::seed_from_u64(luck.random()), trace.clone());
         let members = (1..=plan.hosts).map(NodeId);
         let hosts = members.chain(OUTSIDERS).map(|id| (id, Host::new(id))).collect();
         Self {
             plan,
+            files,
             now_ms: 0,
             luck,
             wire,
@@ -81,8 +87,12 @@ impl World {
             return Ok(());
         };
         self.trace.note(format_args!("{id} starts"));
-        let disk = host.disk.clone();
-        let founds = id == NodeId(1) && host.starts == 0;
+        let machine = Machine {
+            disk: host.disk.clone(),
+            engine: host.engine.clone(),
+            data_dir: self.files.join(name_of(id)),
+            founds: id == NodeId(1) && host.starts == 0,
+        };
         host.start(self.now_ms, &self.wire, |start: &Start| {
             let process = Process {
                 transport: std::sync::Arc::new(Endpoint(start.line.clone())),
@@ -94,7 +104,7 @@ impl World {
             };
             let outside = OUTSIDERS.contains(&id);
             async move {
-                if outside { process.outsider().await } else { process.node(disk, founds).await }
+                if outside { process.outsider().await } else { process.node(machine).await }
             }
         })
     }
@@ -118,7 +128,21 @@ impl World {
             }
             self.violations.extend(panics::take());
         }
+        if self.now_ms.is_multiple_of(ADDRESSES_EVERY_MS) {
+            self.check_addresses();
+        }
         self.now_ms += STEP.as_millis() as u64;
+    }
+
+    /// Looks at the addresses of all pods.
+    fn check_addresses(&mut self) {
+        let pods: Vec<(String, Vec<_>)> =
+            self.members().map(|host| (name_of(host.id), host.engine.pods())).collect();
+        let running = pods.iter().flat_map(|(host, pods)| {
+            let given = pods.iter().filter_map(|(uid, ip)| Some((uid.as_str(), (*ip)?)));
+            given.map(|(uid, ip)| (host.as_str(), uid, ip))
+        });
+        self.violations.extend(judge_addresses(running));
     }
 
     /// Looks at the log of a host.
@@ -150,9 +174,13 @@ impl World {
         // What a process did to itself after its power had failed is nobody's concern.
         drop(panics::take());
         let luck = &mut self.luck;
-        let mut survives = |length| disk::torn(luck, length);
-        if let Some(host) = self.hosts.get_mut(&id) {
-            host.end(&self.wire, Some(&mut survives));
+        let Some(host) = self.hosts.get_mut(&id) else { return };
+        if host.power_fails {
+            host.end(&self.wire, Some(&mut |length| disk::torn(luck, length)));
+            host.engine.runtime.cut_power();
+        } else {
+            // What the kernel was given is on its way to the disk whoever gave it.
+            host.end(&self.wire, Some(&mut |length| length));
         }
         self.stopping.retain(|stopping| *stopping != id);
         self.trace.note(format_args!("{id} crashed"));

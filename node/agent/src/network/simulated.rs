@@ -35,6 +35,11 @@ impl SimulatedNetwork {
         self.lock().pods.get(pod_uid).copied()
     }
 
+    /// Every pod that has an address, and which.
+    pub fn addresses(&self) -> Vec<(String, IpAddr)> {
+        self.lock().pods.iter().map(|(uid, ip)| (uid.clone(), *ip)).collect()
+    }
+
     /// The routes last set.
     pub fn routes(&self) -> Vec<Route> {
         self.lock().routes.clone()

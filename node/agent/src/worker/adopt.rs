@@ -4,7 +4,6 @@ use std::{net::IpAddr, sync::Arc};
 
 use k8s_openapi::api::core::v1::ContainerStatus;
 use skein_runtime::ContainerState;
-use tokio::task::spawn_blocking;
 
 use super::{
     Worker,
@@ -75,8 +74,9 @@ impl Worker {
             return;
         }
         let (directory, pod) = (self.directory.clone(), Arc::clone(&self.pod));
+        let disk = self.host.config.disk_work;
         self.jobs.spawn(async move {
-            let saved = spawn_blocking(move || checkpoint::save_pod(&directory, &pod)).await;
+            let saved = disk.run(move || checkpoint::save_pod(&directory, &pod)).await;
             let result = match saved {
                 Ok(Ok(())) => Ok(Outcome::Saved),
                 Ok(Err(error)) => Err(StepError::new(Cause::Runtime, error.to_string())),

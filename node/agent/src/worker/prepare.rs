@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc};
 use futures::FutureExt;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, Pod, Secret};
 use skein_runtime::Resources;
-use tokio::{task::spawn_blocking, time::timeout};
+use tokio::time::timeout;
 
 use super::{
     Worker, image,
@@ -70,7 +70,8 @@ impl Preparation {
         let image = image::ensure(&self.host, &self.pod, &self.container);
         let (image, sources) = tokio::join!(image, self.sources());
         let (image, sources) = (image?, sources?);
-        let inputs = spawn_blocking(move || self.resolve(&sources)).await;
+        let disk = self.host.config.disk_work;
+        let inputs = disk.run(move || self.resolve(&sources)).await;
         let inputs = inputs.map_err(|error| StepError::new(Cause::Config, error.to_string()))??;
         Ok(Prepared { inputs, image_id: image.id })
     }
@@ -132,7 +133,8 @@ impl Preparation {
             Err(_) => format!("no answer within {:?}", limits::SOURCE_TIMEOUT),
         };
         let (directory, wanted) = (self.directory.clone(), reference.clone());
-        let kept = spawn_blocking(move || checkpoint::source(&directory, &wanted)).await;
+        let disk = self.host.config.disk_work;
+        let kept = disk.run(move || checkpoint::source(&directory, &wanted)).await;
         match kept {
             Ok(Some(content)) => {
                 sources.add(reference.kind, name, content);

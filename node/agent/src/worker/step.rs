@@ -253,9 +253,9 @@ impl Worker {
     }
 
     fn clean_up(&self) -> Work {
-        let directory = self.directory.clone();
+        let (directory, disk) = (self.directory.clone(), self.host.config.disk_work);
         async move {
-            let removed = tokio::task::spawn_blocking(move || directory.remove()).await;
+            let removed = disk.run(move || directory.remove()).await;
             match removed {
                 Ok(Ok(())) => Ok(Outcome::Cleaned),
                 Ok(Err(error)) => Err(failed(Cause::Runtime, &error)),

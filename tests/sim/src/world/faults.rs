@@ -47,7 +47,10 @@ impl World {
         let now_ms = self.now_ms;
         let Some(host) = self.hosts.get_mut(&id) else { return };
         match fault {
-            Fault::Crash { after_effects, .. } => host.fail_after(*after_effects),
+            Fault::Crash { after_effects, power, .. } => {
+                host.power_fails = *power;
+                host.fail_after(*after_effects);
+            }
             Fault::Stop(_) if host.is_up() => {
                 host.ask_to_stop();
                 self.stopping.push(id);

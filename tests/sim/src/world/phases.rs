@@ -1,5 +1,7 @@
 //! The course of a run: form, break, heal, live, judge.
 
+use std::{path::PathBuf, sync::Arc};
+
 use anyhow::Result;
 use rand::seq::SliceRandom;
 use skein_consensus::{
@@ -12,11 +14,12 @@ use tokio::time::{Duration, sleep};
 use super::{OUTSIDERS, World};
 use crate::{
     host::Host,
-    invariants::{self, Violation},
+    invariants::{self, Live, Violation, difference},
     limits::STOPS_WITHIN_MS,
+    node::name_of,
     plan::Plan,
     trace::Trace,
-    workload::{REGISTERS, RESOURCE, read},
+    workload::{REGISTERS, RESOURCE, list_apps, read},
 };
 
 /// How long a cluster may take to form, in virtual time.
@@ -29,6 +32,13 @@ const LIVES_WITHIN_MS: u64 = 60_000;
 /// How long watchers may take to be told of everything after that.
 const TOLD_WITHIN_MS: u64 = 40_000;
 
+/// How long replica counts may take to be reached: a host that was dead is believed alive again,
+/// pods are replaced, and those that failed are tried again after a growing pause.
+const SETTLES_WITHIN_MS: u64 = 180_000;
+
+/// Between two looks at the pods.
+const LOOKS_EVERY_MS: u64 = 500;
+
 /// How long after the last call was begun none is under way any more.
 const GIVES_UP_WITHIN_MS: u64 = 15_000;
 
@@ -36,8 +46,8 @@ const GIVES_UP_WITHIN_MS: u64 = 15_000;
 const RETRY: Duration = Duration::from_millis(50);
 
 /// Runs `plan` and returns what was violated.
-pub(crate) fn run(seed: u64, plan: Plan, trace: Trace) -> Result<Vec<Violation>> {
-    let mut world = World::new(seed, plan, trace);
+pub(crate) fn run(seed: u64, plan: Plan, files: PathBuf, trace: Trace) -> Result<Vec<Violation>> {
+    let mut world = World::new(seed, plan, files, trace);
     let formed = world.form()?;
     if formed && world.violations.is_empty() {
         world.suffer()?;
@@ -163,6 +173,7 @@ impl World {
         // Whoever waits for an answer gets one, or gives up.
         self.until(GIVES_UP_WITHIN_MS, |_| false);
         let Some(last) = self.read_all() else { return };
+        self.settle_apps();
         let told = |world: &Self| {
             let mut views = world.hosts.values().map(Host::view);
             views.all(|view| {
@@ -192,6 +203,44 @@ impl World {
         let what = format!("{what} on {id}");
         self.demand(LIVES_WITHIN_MS, &what, |_| answer.get().is_some());
         answer.get().cloned()
+    }
+
+    /// Demands that every Deployment gets what it asks for.
+    fn settle_apps(&mut self) {
+        let deadline = self.now_ms + SETTLES_WITHIN_MS;
+        loop {
+            let Some(difference) = self.apps_differ() else { return };
+            if self.now_ms >= deadline {
+                let detail = format!("after {SETTLES_WITHIN_MS} ms: {difference}");
+                let invariant = "replica counts are reached after healing";
+                self.violations.push(Violation::new(invariant, detail));
+                return;
+            }
+            self.until(LOOKS_EVERY_MS, |_| false);
+        }
+    }
+
+    /// Why the Deployments do not have what they ask for yet.
+    fn apps_differ(&mut self) -> Option<String> {
+        if !self.violations.is_empty() {
+            return None;
+        }
+        let host =
+            self.members().find(|host| host.view().is_some_and(|view| view.api.is_some()))?;
+        let api = host.view()?.api?;
+        let answer = host.run(async move { list_apps(&api).await.map_err(Arc::new) })?;
+        self.demand(LIVES_WITHIN_MS, "a list of pods", |_| answer.get().is_some());
+        let live: Live = self
+            .members()
+            .flat_map(|host| {
+                let pods = host.engine.pods();
+                pods.into_iter().map(|(uid, _)| (name_of(host.id), uid)).collect::<Vec<_>>()
+            })
+            .collect();
+        match answer.get()? {
+            Ok((deployments, pods)) => difference(deployments, pods, &live),
+            Err(error) => Some(format!("{error:#}")),
+        }
     }
 
     /// Writes through a host.
