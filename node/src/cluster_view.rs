@@ -1,93 +1,112 @@
-//! The node's view of its cluster: what `skein status` prints, and user certificates.
+//! The node's view of its cluster: what `skein status` prints, what is wrong, and user
+//! certificates.
 
-use std::time::{Duration, SystemTime};
+mod describe;
+mod peers;
+mod removal;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use serde_json::{Value, json};
-use skein_api::{ClusterView, UserCertificate};
+use serde_json::Value;
+use skein_api::{ClusterView, Impairment, UserCertificate};
 use skein_consensus::RaftStatus;
-use skein_net::{Member, NodeId};
+use skein_net::{Member, Membership, NodeId};
 use skein_objects::StatusError;
+use skein_storage::Storage;
 use tokio::sync::watch;
 
+use self::describe::Situation;
 use crate::{
     authority::Authority,
-    core::{VERSION_KEY, timestamp},
+    hosts::Hosts,
     liveness::Liveness,
+    registration::Registrations,
+    standing::{Standing, standing},
 };
 
 /// Under which key members gossip the address of their API.
 pub(crate) const API_ADDRESS_KEY: &str = "api";
 
-/// What this node knows of the cluster, put together when asked.
+/// What this node knows of the cluster, put together when asked, and what can be done to it.
 pub(crate) struct View {
+    pub(crate) node_name: String,
     pub(crate) cluster_id: String,
     pub(crate) raft: watch::Receiver<RaftStatus>,
-    pub(crate) members: watch::Receiver<std::sync::Arc<Vec<Member>>>,
+    pub(crate) membership: Membership,
     pub(crate) liveness: Liveness,
+    pub(crate) registrations: Registrations,
     pub(crate) authority: Authority,
+    pub(crate) storage: Storage,
+    pub(crate) hosts: Arc<Hosts>,
 }
 
 impl View {
-    fn member(&self, id: NodeId, name: &str, alive: bool, since: Timestamp) -> Value {
-        let raft = self.raft.borrow();
-        let role = if raft.leader == Some(id) {
-            "leader"
-        } else if raft.voters.contains(&id) {
-            "voter"
-        } else if raft.learners.contains(&id) {
-            "standby"
-        } else {
-            "member"
-        };
-        let members = self.members.borrow();
-        let gossiped = members.iter().find(|member| member.id == id);
-        let value = |key: &str| {
-            gossiped.and_then(|member| member.values.get(key)).cloned().unwrap_or_default()
-        };
-        json!({
-            "name": name,
-            "id": id.to_string(),
-            "address": gossiped.map(|member| member.addr.to_string()).unwrap_or_default(),
-            "apiAddress": value(API_ADDRESS_KEY),
-            "alive": alive,
-            "role": role,
-            "version": value(VERSION_KEY),
-            "since": since.to_string(),
-        })
+    /// Everything known at this moment.
+    fn situation(&self) -> Situation {
+        Situation {
+            node_name: self.node_name.clone(),
+            cluster_id: self.cluster_id.clone(),
+            raft: self.raft.borrow().clone(),
+            verdicts: self.liveness.verdicts(),
+            members: self.members(),
+        }
+    }
+
+    fn members(&self) -> Arc<Vec<Member>> {
+        self.membership.members().borrow().clone()
+    }
+
+    /// How the cluster stands. Asked with every request, so nothing is put together for it.
+    fn standing(&self) -> Standing {
+        let (raft, members) = (self.raft.borrow(), self.membership.members());
+        if raft.initialized && raft.quorum {
+            return Standing::Sound;
+        }
+        standing(&raft, &self.liveness.verdicts(), &members.borrow())
+    }
+
+    fn id_of(&self, name: &str) -> Option<NodeId> {
+        let verdicts = self.liveness.verdicts();
+        verdicts.iter().find(|(_, verdict)| verdict.name == name).map(|(id, _)| *id)
     }
 }
 
 #[async_trait]
 impl ClusterView for View {
     fn status(&self) -> Value {
-        let verdicts = self.liveness.verdicts();
-        let raft = self.raft.borrow().clone();
-        let name = |id: NodeId| verdicts.get(&id).map(|verdict| verdict.name.clone());
-        let mut members: Vec<Value> = verdicts
-            .iter()
-            .map(|(id, verdict)| {
-                self.member(*id, &verdict.name, verdict.alive, timestamp(verdict.since))
-            })
-            .collect();
-        members.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-        json!({
-            "clusterId": self.cluster_id,
-            "leader": raft.leader.and_then(name),
-            "term": raft.term,
-            "quorum": raft.quorum,
-            "members": members,
-        })
+        self.situation().describe()
     }
 
     fn ready(&self) -> Result<(), String> {
-        let raft = self.raft.borrow();
-        match (&raft.failure, raft.quorum) {
-            (Some(failure), _) => Err(format!("the replica has stopped: {failure}")),
-            (None, false) => Err("no leader with a majority is known".to_owned()),
-            (None, true) => Ok(()),
+        if let Some(failure) = &self.raft.borrow().failure {
+            return Err(format!("the replica has stopped: {failure}"));
         }
+        match self.standing() {
+            Standing::Sound => Ok(()),
+            Standing::Leaderless => Err("no leader with a majority is known".to_owned()),
+            Standing::Lost { missing, voters } => Err(self.situation().loss(&missing, voters)),
+        }
+    }
+
+    fn impairment(&self) -> Option<Impairment> {
+        match self.standing() {
+            Standing::Sound | Standing::Leaderless => None,
+            Standing::Lost { missing, voters } => {
+                Some(self.situation().impairment(&missing, voters))
+            }
+        }
+    }
+
+    async fn peers(&self) -> Value {
+        peers::beliefs(&self.hosts, &self.membership).await
+    }
+
+    async fn remove_node(&self, name: &str) -> Result<Value, StatusError> {
+        self.remove(name).await
     }
 
     async fn issue_user(

@@ -6,9 +6,10 @@
 
 mod pumps;
 mod registered;
+mod roster;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -17,13 +18,14 @@ use jiff::Timestamp;
 use skein_consensus::{
     FoundError, NodeStore, Peers, Replica, ReplicaConfig, SharedStore, StartError,
 };
-use skein_net::{Membership, MembershipConfig, MembershipError, Transport};
+use skein_net::{Membership, MembershipConfig, MembershipError, NodeId, Transport};
 use skein_storage::Storage;
 use tokio::{sync::watch, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     authority::Authority,
+    gate::Gate,
     liveness::Liveness,
     registration::{Registration, Registrations},
 };
@@ -34,6 +36,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Under which key members gossip their version.
 pub(crate) const VERSION_KEY: &str = "version";
+
+/// Under which key members gossip that they only vote.
+pub(crate) const WITNESS_KEY: &str = "witness";
 
 /// How long the first node of a cluster may take to elect itself.
 const FOUNDING_DEADLINE: Duration = Duration::from_secs(30);
@@ -51,6 +56,8 @@ pub struct CoreConfig {
     pub membership: MembershipConfig,
     /// The labels of its Node object; one of them names its failure zone.
     pub labels: BTreeMap<String, String>,
+    /// Whether it only votes: it stands by for no leader and runs no pods.
+    pub witness: bool,
 }
 
 /// Why the core of a node did not start.
@@ -73,6 +80,8 @@ pub enum CoreError {
 /// A replica that is open and serves its peers, on a node that has not joined the gossip yet.
 pub struct Opened {
     config: CoreConfig,
+    gate: Arc<Gate>,
+    outcasts: watch::Sender<Arc<BTreeSet<NodeId>>>,
     replica: Replica,
     store: SharedStore,
     peers: watch::Sender<Peers>,
@@ -85,10 +94,11 @@ impl Opened {
     /// [`CoreError::Replica`].
     pub async fn open(config: CoreConfig) -> Result<Self, CoreError> {
         let (peers, known) = watch::channel(Peers::default());
-        let replica =
-            Replica::start(config.replica.clone(), config.transport.clone(), known.clone()).await?;
+        let (outcasts, refused) = watch::channel(Arc::default());
+        let gate = Arc::new(Gate::new(config.transport.clone(), refused));
+        let replica = Replica::start(config.replica.clone(), gate.clone(), known.clone()).await?;
         let store = NodeStore::new(&replica, known);
-        Ok(Self { config, replica, store, peers })
+        Ok(Self { config, gate, outcasts, replica, store, peers })
     }
 
     /// The store, as far as it can be reached without gossip.
@@ -115,29 +125,40 @@ impl Opened {
     /// # Errors
     /// [`CoreError::Membership`].
     pub async fn join(self) -> Result<Core, CoreError> {
-        let Self { config, replica, store, peers } = self;
+        let Self { config, gate, outcasts, replica, store, peers } = self;
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let own = Registration {
-            id: config.transport.local_id(),
+            id: gate.local_id(),
             name: config.membership.name.clone(),
             address: config.membership.advertise,
         };
         let cluster_id = config.membership.cluster_id.clone();
-        let transport = config.transport;
+        let transport: Arc<dyn Transport> = gate.clone();
         let membership =
             Membership::start(config.membership, transport.clone(), &tasks, cancel.clone()).await?;
-        membership.set(VERSION_KEY, VERSION).await?;
-        if let Some(zone) = config.labels.get(ZONE_LABEL) {
-            membership.set(pumps::ZONE_KEY, zone).await?;
-        }
+        introduce(&membership, &config.labels, config.witness).await?;
         let registrations = Registrations::new(store.clone());
-        let liveness = Liveness::start(&membership, registrations.clone(), &tasks, cancel.clone());
-        pumps::peers(membership.members(), peers, &tasks, cancel.clone());
-        let departure =
-            registered::keep(registrations.clone(), own.clone(), &tasks, cancel.clone());
+        let roster = roster::follow(registrations.clone(), &tasks, cancel.clone());
+        roster::cast_out(roster.clone(), replica.status(), outcasts, &tasks, cancel.clone());
+        let liveness = Liveness::start(&membership, roster.clone(), &tasks, cancel.clone());
+        let sources = pumps::Sources {
+            members: membership.members(),
+            roster: roster.clone(),
+            raft: replica.status(),
+        };
+        pumps::peers(sources, peers, &tasks, cancel.clone());
+        pumps::role(membership.clone(), replica.status(), &tasks, cancel.clone());
+        let name = own.name.clone();
+        let place = registered::Place {
+            registrations: registrations.clone(),
+            own,
+            roster,
+            refused: gate.refused(),
+        };
+        let departure = place.keep(&tasks, cancel.clone());
         tasks.close();
         Ok(Core {
-            name: own.name,
+            name,
             cluster_id,
             storage: Storage::new(store.clone()),
             transport,
@@ -151,6 +172,22 @@ impl Opened {
             cancel,
         })
     }
+}
+
+/// Tells the others what they need to know of this node.
+async fn introduce(
+    membership: &Membership,
+    labels: &BTreeMap<String, String>,
+    witness: bool,
+) -> Result<(), MembershipError> {
+    membership.set(VERSION_KEY, VERSION).await?;
+    if let Some(zone) = labels.get(ZONE_LABEL) {
+        membership.set(pumps::ZONE_KEY, zone).await?;
+    }
+    if witness {
+        membership.set(WITNESS_KEY, "true").await?;
+    }
+    Ok(())
 }
 
 /// A node that is a member and holds or reaches the store.

@@ -2,7 +2,7 @@
 //!
 //! A log stream opens with a JSON request; the answer is one line, empty for success or a refusal
 //! in JSON, and then the bytes. An archive stream carries the archive; the answer is one line of
-//! JSON.
+//! JSON. The one request there is asks for the host's beliefs about the others.
 
 mod fan_out;
 mod serve;
@@ -14,12 +14,12 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use skein_agent::Agent;
 use skein_api::{ByteStream, HostProxy, ImageLoad, LogRequest};
-use skein_net::{BoxedStream, NodeId, Protocol, RpcError, Transport};
+use skein_net::{BoxedStream, Membership, NodeId, Protocol, RpcError, Transport};
 use skein_objects::{Reason, StatusError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio_util::io::ReaderStream;
 
-use crate::liveness::Liveness;
+use crate::{core::WITNESS_KEY, liveness::Liveness};
 pub(crate) use serve::{HostServer, Serves};
 
 /// How long a host may take to accept a stream.
@@ -31,6 +31,9 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest answer line: a `Status` is far smaller.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
+/// Asks a host what it believes of the others; the answer is JSON.
+pub(crate) const BELIEFS: &[u8] = b"beliefs";
+
 /// The agent of this host, if it runs pods.
 pub(crate) type LocalAgent = Option<Agent>;
 
@@ -39,6 +42,7 @@ pub(crate) struct Hosts {
     pub(crate) node_name: String,
     pub(crate) transport: Arc<dyn Transport>,
     pub(crate) liveness: Liveness,
+    pub(crate) membership: Membership,
     pub(crate) agent: LocalAgent,
 }
 
@@ -50,6 +54,17 @@ impl Hosts {
             .find(|(_, verdict)| verdict.name == node)
             .map(|(id, _)| *id)
             .ok_or_else(|| StatusError::service_unavailable(format!("node {node:?} is not known")))
+    }
+
+    /// The living hosts that run pods.
+    fn running_pods(&self) -> Vec<(NodeId, String)> {
+        let members = self.membership.members().borrow().clone();
+        let is_witness = |id: NodeId| {
+            members.iter().any(|one| one.id == id && one.values.contains_key(WITNESS_KEY))
+        };
+        let verdicts = self.liveness.verdicts();
+        let hosts = verdicts.iter().filter(|(id, one)| one.alive && !is_witness(**id));
+        hosts.map(|(id, one)| (*id, one.name.clone())).collect()
     }
 
     async fn remote_logs(

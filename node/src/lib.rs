@@ -10,12 +10,14 @@ mod certificates;
 mod cluster_view;
 mod core;
 mod data_dir;
+mod gate;
 mod hosts;
 mod leader;
 mod liveness;
 mod pod_network;
 mod registration;
 mod services;
+mod standing;
 mod up;
 
 pub use self::core::{Core, CoreConfig, CoreError, Departure, Opened, VERSION, generation};

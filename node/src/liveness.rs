@@ -14,10 +14,7 @@ use skein_net::{Member, Membership, NodeId};
 use tokio::{sync::watch, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::registration::{Registration, Registrations};
-
-/// How often the registrations are read again and the grace is looked at.
-const REGISTRATIONS_INTERVAL: Duration = Duration::from_secs(2);
+use crate::registration::{Registration, Roster};
 
 /// How long a registered node may be unheard of after this process started before it counts as
 /// dead. Longer than a whole cluster takes to start after a power cut.
@@ -47,14 +44,14 @@ impl Liveness {
     /// Starts watching the members until cancelled.
     pub(crate) fn start(
         membership: &Membership,
-        registrations: Registrations,
+        roster: watch::Receiver<Arc<Roster>>,
         tasks: &TaskTracker,
         cancel: CancellationToken,
     ) -> Self {
         let (sender, verdicts) = watch::channel(Verdicts::default());
         let started = SystemTime::now();
         let members = membership.members();
-        tasks.spawn(follow(members, registrations, started, sender, cancel));
+        tasks.spawn(follow(members, roster, started, sender, cancel));
         Self(verdicts)
     }
 
@@ -76,30 +73,31 @@ impl Liveness {
 
 async fn follow(
     mut members: watch::Receiver<Arc<Vec<Member>>>,
-    registrations: Registrations,
+    mut roster: watch::Receiver<Arc<Roster>>,
     started: SystemTime,
     verdicts: watch::Sender<Verdicts>,
     cancel: CancellationToken,
 ) {
-    let mut registered = Vec::new();
     let start = Instant::now();
-    let mut refresh = tokio::time::interval(REGISTRATIONS_INTERVAL);
     loop {
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            changed = members.changed() => if changed.is_err() { return },
-            _ = refresh.tick() => match registrations.list().await {
-                Ok(listed) => registered = listed,
-                Err(error) => tracing::debug!(%error, "the registrations could not be read"),
-            },
-        }
-        let members = members.borrow_and_update().clone();
-        let now = judge(&members, &registered, started, start.elapsed() < UNHEARD_GRACE);
+        let in_grace = start.elapsed() < UNHEARD_GRACE;
+        let now =
+            judge(&members.borrow_and_update(), &roster.borrow_and_update(), started, in_grace);
         verdicts.send_if_modified(|before| {
             let changed = **before != now;
             *before = Arc::new(now);
             changed
         });
+        // Both end with the node.
+        let changed = tokio::select! {
+            () = cancel.cancelled() => return,
+            () = tokio::time::sleep_until(start + UNHEARD_GRACE), if in_grace => Ok(()),
+            changed = members.changed() => changed,
+            changed = roster.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
     }
 }
 
@@ -107,10 +105,11 @@ async fn follow(
 /// grace and after.
 fn judge(
     members: &[Member],
-    registered: &[Registration],
+    roster: &Roster,
     started: SystemTime,
     in_grace: bool,
 ) -> BTreeMap<NodeId, Verdict> {
+    let registered = &roster.registered;
     let unheard = |one: &Registration| Verdict {
         name: one.name.clone(),
         alive: in_grace,
@@ -127,9 +126,9 @@ fn judge(
         registered.iter().map(|one| (one.id, unheard(one))).collect();
     verdicts.extend(members.iter().map(|one| (one.id, heard(one))));
     // A name that was claimed by a new node leaves the old one without.
-    verdicts.retain(|id, verdict| {
-        !registered.iter().any(|one| one.name == verdict.name && one.id != *id)
-    });
+    let is_claimed =
+        |name: &str, id: NodeId| registered.iter().any(|one| one.name == name && one.id != id);
+    verdicts.retain(|id, verdict| !roster.removed.contains(id) && !is_claimed(&verdict.name, *id));
     verdicts
 }
 
@@ -158,6 +157,10 @@ mod tests {
         Registration { id: NodeId(id), name: name.to_owned(), address: address() }
     }
 
+    fn roster(registered: &[Registration]) -> Roster {
+        Roster { registered: registered.to_vec(), ..Roster::default() }
+    }
+
     fn alive(verdicts: &BTreeMap<NodeId, Verdict>) -> Vec<(u64, bool)> {
         verdicts.iter().map(|(id, verdict)| (id.0, verdict.alive)).collect()
     }
@@ -166,14 +169,14 @@ mod tests {
     fn a_member_counts_as_membership_says() {
         let start = SystemTime::now();
         let members = [member(1, "h1", true, start), member(2, "h2", false, start)];
-        let registered = [registration(1, "h1"), registration(2, "h2")];
+        let registered = roster(&[registration(1, "h1"), registration(2, "h2")]);
         assert_eq!(alive(&judge(&members, &registered, start, true)), [(1, true), (2, false)]);
     }
 
     #[test]
     fn a_node_never_heard_of_has_a_grace_after_the_start() {
         let start = SystemTime::now();
-        let registered = [registration(2, "h2")];
+        let registered = roster(&[registration(2, "h2")]);
         let before_its_end = judge(&[], &registered, start, true);
         assert_eq!(alive(&before_its_end), [(2, true)]);
         let after = judge(&[], &registered, start, false);
@@ -184,7 +187,16 @@ mod tests {
     fn a_name_claimed_by_a_new_node_leaves_the_old_one_without() {
         let start = SystemTime::now();
         let members = [member(2, "h2", false, start), member(3, "h2", true, start)];
-        let verdicts = judge(&members, &[registration(3, "h2")], start, true);
+        let verdicts = judge(&members, &roster(&[registration(3, "h2")]), start, true);
         assert_eq!(alive(&verdicts), [(3, true)]);
+    }
+
+    #[test]
+    fn a_removed_node_counts_for_nothing_even_while_it_answers() {
+        let start = SystemTime::now();
+        let members = [member(1, "h1", true, start), member(2, "h2", true, start)];
+        let mut roster = roster(&[registration(1, "h1")]);
+        roster.removed.insert(NodeId(2));
+        assert_eq!(alive(&judge(&members, &roster, start, true)), [(1, true)]);
     }
 }

@@ -1,13 +1,15 @@
-//! Which nodes belong to the cluster: a record in the store for each, made when it joins.
+//! Which nodes belong to the cluster: a record in the store for each, made when it joins, and one
+//! for each that was removed for good.
 //!
 //! Gossip tells who is alive; this tells who may be, and who owns a name.
 
-use std::net::SocketAddr;
+use std::{collections::BTreeSet, net::SocketAddr};
 
+use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use skein_consensus::{
-    Consistency, Key, KeyRange, ListOptions, Operation, Precondition, SharedStore, StoreError,
-    Transaction,
+    Consistency, Key, KeyRange, ListOptions, Operation, Precondition, Revision, SharedStore,
+    StoreError, Transaction,
 };
 use skein_net::{JoinRefusal, NodeId, PeerAddress};
 
@@ -15,6 +17,9 @@ use crate::authority::not_ready;
 
 /// Where the records lie in the store; no kind of the API has this resource.
 const RESOURCE: &str = "registrations.skein.internal";
+
+/// Where it is written, by id, that a node was removed.
+const REMOVALS: &str = "removals.skein.internal";
 
 /// Tries at claiming a name while others write it.
 const CLAIM_TRIES: usize = 5;
@@ -30,6 +35,15 @@ pub(crate) struct Registration {
     pub(crate) address: SocketAddr,
 }
 
+/// Who belongs to the cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Roster {
+    /// Those that do.
+    pub(crate) registered: Vec<Registration>,
+    /// Those that no longer do.
+    pub(crate) removed: BTreeSet<NodeId>,
+}
+
 /// Why the records could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RegistrationError {
@@ -43,12 +57,19 @@ pub(crate) enum RegistrationError {
     },
     #[error("the name {name} belongs to the living node {by}")]
     NameTaken { name: String, by: NodeId },
+    #[error("node {0} has been removed from the cluster")]
+    Removed(NodeId),
+    #[error("the registration of {0} is changing, try again")]
+    Changing(String),
 }
 
 impl From<RegistrationError> for JoinRefusal {
     fn from(error: RegistrationError) -> Self {
         match error {
             RegistrationError::NameTaken { name, by } => Self::NameTaken { name, by },
+            RegistrationError::Removed(id) => Self::Invalid(format!(
+                "node {id} has been removed from the cluster: start with an empty data directory"
+            )),
             other => not_ready(other),
         }
     }
@@ -97,20 +118,81 @@ impl Registrations {
                 }
             };
             let put = Operation::Put { key: key.clone(), value: value.clone().into(), when };
+            let stays = Operation::Check { key: removal(id), when: Precondition::Absent };
             tries += 1;
-            match self.store.write(Transaction::new(vec![put])).await {
+            match self.store.write(Transaction::new(vec![put, stays])).await {
                 Ok(_) => return Ok(()),
+                Err(StoreError::PreconditionFailed { index: 1, .. }) => {
+                    return Err(RegistrationError::Removed(id));
+                }
                 Err(StoreError::PreconditionFailed { .. }) if tries < CLAIM_TRIES => {}
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
+    /// Removes the node registered under `name` for good: its name is free, and its id never
+    /// belongs to the cluster again. `None` where nobody has the name.
+    pub(crate) async fn remove(&self, name: &str) -> Result<Option<NodeId>, RegistrationError> {
+        let key = Key::new(RESOURCE, "", name);
+        let (record, _) = self.store.get(&key, Consistency::Linearizable).await?;
+        let Some(record) = record else { return Ok(None) };
+        let held = parse(name, &record.value)?;
+        let when = Precondition::Unchanged(record.modified);
+        let value = serde_json::to_vec(&held).map_err(|source| damaged(name, source))?;
+        let operations = vec![
+            Operation::Delete { key, when },
+            Operation::Put { key: removal(held.id), value: value.into(), when: Precondition::Any },
+        ];
+        match self.store.write(Transaction::new(operations)).await {
+            Ok(_) => Ok(Some(held.id)),
+            Err(StoreError::PreconditionFailed { .. }) => {
+                Err(RegistrationError::Changing(name.to_owned()))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Every registered node, as this node's replica knows them.
     pub(crate) async fn list(&self) -> Result<Vec<Registration>, RegistrationError> {
-        let range = KeyRange::all(RESOURCE);
+        self.read(RESOURCE).await.map(|(registered, _)| registered)
+    }
+
+    /// Who belongs to the cluster and who no longer does, and from when on changes of either tell
+    /// more.
+    pub(crate) async fn roster(&self) -> Result<(Roster, [Revision; 2]), RegistrationError> {
+        let (registered, at) = self.read(RESOURCE).await?;
+        let (removed, removed_at) = self.read(REMOVALS).await?;
+        let removed = removed.into_iter().map(|one| one.id).collect();
+        Ok((Roster { registered, removed }, [at, removed_at]))
+    }
+
+    /// Returns when the roster may be another than at `since`, or can no longer be followed.
+    pub(crate) async fn changed(&self, since: [Revision; 2]) -> Result<(), RegistrationError> {
+        let [registered, removed] = since;
+        let mut changes = futures::stream::select(
+            self.store.watch(&KeyRange::all(RESOURCE), registered).await?,
+            self.store.watch(&KeyRange::all(REMOVALS), removed).await?,
+        );
+        // A watch also tells of its progress, which is no change.
+        while let Some(batch) = changes.next().await {
+            if !batch?.events.is_empty() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn read(
+        &self,
+        resource: &str,
+    ) -> Result<(Vec<Registration>, Revision), RegistrationError> {
+        let range = KeyRange::all(resource);
         let listing = self.store.list(&range, ListOptions::default(), Consistency::Any).await?;
-        listing.records.iter().map(|record| parse(&record.key.name, &record.value)).collect()
+        let records = listing.records.iter();
+        let parsed: Result<Vec<_>, _> =
+            records.map(|record| parse(&record.key.name, &record.value)).collect();
+        Ok((parsed?, listing.revision))
     }
 
     /// Every registered node as a peer to connect to.
@@ -119,6 +201,10 @@ impl Registrations {
             |one: Registration| PeerAddress { id: one.id, name: one.name, addr: one.address };
         Ok(self.list().await?.into_iter().map(peer).collect())
     }
+}
+
+fn removal(id: NodeId) -> Key {
+    Key::new(REMOVALS, "", id.to_string())
 }
 
 fn parse(name: &str, value: &[u8]) -> Result<Registration, RegistrationError> {
@@ -152,5 +238,32 @@ mod tests {
         let ids: Vec<NodeId> =
             registrations.list().await.unwrap().into_iter().map(|one| one.id).collect();
         assert_eq!(ids, [NodeId(2)]);
+    }
+
+    #[tokio::test]
+    async fn a_removed_node_frees_its_name_and_never_comes_back() {
+        let registrations = Registrations::new(MemoryStore::new());
+        let claim = |id| registrations.claim("h1", NodeId(id), address(), |_| true);
+        claim(1).await.unwrap();
+        assert_eq!(registrations.remove("h1").await.unwrap(), Some(NodeId(1)));
+        assert_eq!(registrations.remove("h1").await.unwrap(), None);
+        let refused = claim(1).await.unwrap_err();
+        assert!(matches!(refused, RegistrationError::Removed(NodeId(1))), "{refused}");
+        claim(2).await.unwrap();
+        let (roster, _) = registrations.roster().await.unwrap();
+        assert_eq!(roster.registered.len(), 1);
+        assert_eq!(roster.removed, [NodeId(1)].into());
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_roster_wakes_whoever_waits_for_it() {
+        let registrations = Registrations::new(MemoryStore::new());
+        let (_, since) = registrations.roster().await.unwrap();
+        let (woken, claimed) = tokio::join!(
+            registrations.changed(since),
+            registrations.claim("h1", NodeId(1), address(), |_| true)
+        );
+        woken.unwrap();
+        claimed.unwrap();
     }
 }

@@ -2,14 +2,16 @@
 //! when it leads. Over any container runtime and any pod network; the listener before the API is
 //! not its business.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
+use k8s_openapi::api::core::v1::Node;
 use skein_agent::{Agent, AgentConfig, PodNetwork};
 use skein_api::{Api, LoadLimits};
 use skein_controllers::{ControllerConfig, LeaderContext};
 use skein_net::Protocol;
+use skein_objects::Reason;
 use skein_runtime::ContainerRuntime;
-use skein_storage::EventRecorder;
+use skein_storage::{DeleteOptions, EventRecorder, Storage};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -19,6 +21,9 @@ use crate::{
     hosts::{HostServer, Hosts, Serves},
     leader::stand_by,
 };
+
+/// Pause between two attempts to delete the Node object of a node that runs no pods.
+const FORGET_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a node needs to run pods.
 pub struct Workload {
@@ -51,13 +56,22 @@ impl Services {
     /// Starts everything on top of `core`.
     pub fn start(core: &Core, config: ServicesConfig) -> Self {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        if config.workload.is_none() {
+            let forgetting = forget_own_node(core.storage.clone(), core.name.clone());
+            tasks.spawn(cancel.clone().run_until_cancelled_owned(forgetting));
+        }
         let runtime = config.workload.as_ref().map(|workload| workload.runtime.clone());
         let agent =
             config.workload.map(|workload| start_agent(core, workload, &tasks, cancel.clone()));
         for (protocol, serves) in
             [(Protocol::Proxy, Serves::Logs), (Protocol::Blob, Serves::Images)]
         {
-            let server = HostServer { node_name: core.name.clone(), agent: agent.clone(), serves };
+            let server = HostServer {
+                node_name: core.name.clone(),
+                agent: agent.clone(),
+                membership: core.membership.clone(),
+                serves,
+            };
             core.transport.register(protocol, Arc::new(server));
         }
         let api = api(core, agent.clone(), cancel.clone());
@@ -95,6 +109,20 @@ impl Services {
     }
 }
 
+/// Deletes the Node object of a node that runs no pods: it may have run some before, and while the
+/// object is there pods would be given to it.
+async fn forget_own_node(storage: Storage, name: String) {
+    let nodes = storage.typed::<Node>();
+    loop {
+        match nodes.delete("", &name, &DeleteOptions::default()).await {
+            Ok(_) => return tracing::info!("this node runs no pods any more"),
+            Err(error) if error.reason == Reason::NotFound => return,
+            Err(error) => tracing::debug!(%error, "the Node object is not deleted yet"),
+        }
+        tokio::time::sleep(FORGET_PAUSE).await;
+    }
+}
+
 async fn end_pods(runtime: &dyn ContainerRuntime) {
     let sandboxes = match runtime.list_sandboxes().await {
         Ok(sandboxes) => sandboxes,
@@ -112,21 +140,25 @@ async fn end_pods(runtime: &dyn ContainerRuntime) {
 }
 
 fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
-    let hosts = Hosts {
+    let hosts = Arc::new(Hosts {
         node_name: core.name.clone(),
         transport: core.transport.clone(),
         liveness: core.liveness.clone(),
+        membership: core.membership.clone(),
         agent,
-    };
+    });
     let view = View {
+        node_name: core.name.clone(),
         cluster_id: core.cluster_id.clone(),
         raft: core.replica.status(),
-        members: core.membership.members(),
+        membership: core.membership.clone(),
         liveness: core.liveness.clone(),
+        registrations: core.registrations.clone(),
         authority: Authority::new(core.store.clone()),
+        storage: core.storage.clone(),
+        hosts: hosts.clone(),
     };
-    let (hosts, view) = (Arc::new(hosts), Arc::new(view));
-    Api::new(core.storage.clone(), hosts, view, LoadLimits::default(), cancel)
+    Api::new(core.storage.clone(), hosts, Arc::new(view), LoadLimits::default(), cancel)
 }
 
 fn start_agent(

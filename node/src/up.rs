@@ -37,6 +37,11 @@ pub async fn up(options: UpOptions) -> Result<()> {
     foundation.stop().await;
     match ended? {
         Ended::Stopped => Ok(()),
+        Ended::Departed(Departure::Removed) => bail!(
+            "{:?} has been removed from the cluster and its pods here are ended; to join again, \
+             use an empty --data-dir and a token",
+            options.name
+        ),
         Ended::Departed(Departure::Replaced) => bail!(
             "another host joined as {:?} while this one was away and has its pods now; to join \
              again, use an empty --data-dir, another --name and a token",

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 use http::HeaderMap;
+use skein_consensus::Consistency;
 use skein_objects::{MediaType, StatusError};
 
 use crate::{
     body::{self, RequestBody},
     media,
     media::{BodyType, PatchType},
-    query::Query,
+    query::{Query, Version},
     route::{Target, Verb},
 };
 
@@ -18,6 +19,8 @@ pub(crate) struct Call {
     pub(crate) verb: Verb,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
+    /// Whether whatever the nearest replica has must do, because the cluster has lost its quorum.
+    pub(crate) stale: bool,
     body: Option<RequestBody>,
 }
 
@@ -29,7 +32,17 @@ impl Call {
         headers: HeaderMap,
         body: RequestBody,
     ) -> Self {
-        Self { target, verb, query, headers, body: Some(body) }
+        Self { target, verb, query, headers, stale: false, body: Some(body) }
+    }
+
+    /// How fresh a read at this version must be.
+    pub(crate) fn consistency(&self, version: Version) -> Consistency {
+        match version {
+            Version::Latest if self.stale => Consistency::Any,
+            Version::Latest => Consistency::Linearizable,
+            Version::Any => Consistency::Any,
+            Version::At(revision) => Consistency::AtLeast(revision),
+        }
     }
 
     /// The body and its form, once; a form that is not understood is refused before it is read.

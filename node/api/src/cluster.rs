@@ -17,6 +17,15 @@ pub struct UserCertificate {
     pub ca: String,
 }
 
+/// What is wrong with the cluster, in words for those who use it all the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Impairment {
+    /// Said with every read: what it is worth.
+    pub reads: String,
+    /// Why a write is refused, and what can be done.
+    pub writes: String,
+}
+
 /// The node's view of its cluster.
 #[async_trait]
 pub trait ClusterView: Send + Sync + 'static {
@@ -28,6 +37,19 @@ pub trait ClusterView: Send + Sync + 'static {
     /// # Errors
     /// What it waits for.
     fn ready(&self) -> Result<(), String>;
+
+    /// What keeps this node from reading and writing for certain; nothing while a majority of the
+    /// voters answers or may soon.
+    fn impairment(&self) -> Option<Impairment>;
+
+    /// What every node believes of every other, and since when, as `GET /skein/v1/peers` gives it.
+    async fn peers(&self) -> Value;
+
+    /// Takes a node out of the cluster for good; says whether its vote is gone yet.
+    ///
+    /// # Errors
+    /// `NotFound`; `BadRequest` for the node that is asked itself.
+    async fn remove_node(&self, name: &str) -> Result<Value, StatusError>;
 
     /// Makes a client certificate signed by the cluster CA.
     ///

@@ -28,6 +28,7 @@ pub(crate) async fn respond(
 ) -> Result<Reply, StatusError> {
     let wanted = match route {
         Route::Images | Route::Kubeconfig => &[Method::POST][..],
+        Route::Member(_) => &[Method::DELETE],
         _ => &[Method::GET, Method::HEAD],
     };
     if !wanted.contains(method) {
@@ -46,6 +47,8 @@ pub(crate) async fn respond(
         Route::OpenApiV2 => openapi_v2(headers),
         Route::CustomResourceDefinitions => Ok(no_custom_resources()),
         Route::ClusterStatus => Ok(reply::json_value(StatusCode::OK, &service.cluster.status())),
+        Route::Peers => Ok(reply::json_value(StatusCode::OK, &service.cluster.peers().await)),
+        Route::Member(name) => remove_node(service, &name).await,
         Route::Images => load_images(service, headers, body).await,
         Route::Kubeconfig => issue_user(service, headers, body).await,
         Route::Alive | Route::Ready | Route::Version | Route::Objects(_) => {
@@ -93,6 +96,14 @@ fn no_custom_resources() -> Reply {
 /// `api/v1` or `apis/GROUP/VERSION`.
 fn path_name(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// Takes a node out of the cluster; like every write, not without a quorum.
+async fn remove_node(service: &Service, name: &str) -> Result<Reply, StatusError> {
+    if let Some(impairment) = service.cluster.impairment() {
+        return Err(StatusError::service_unavailable(impairment.writes));
+    }
+    Ok(reply::json_value(StatusCode::OK, &service.cluster.remove_node(name).await?))
 }
 
 /// Loads the image archive in the body on every node.

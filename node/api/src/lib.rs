@@ -32,7 +32,7 @@ mod tests;
 
 pub use api::{Api, LoadLimits};
 pub use body::BodyError;
-pub use cluster::{ClusterView, UserCertificate};
+pub use cluster::{ClusterView, Impairment, UserCertificate};
 pub use hosts::{ByteStream, HostProxy, ImageLoad, LogRequest};
 pub use identity::Identity;
 pub use reply::{Reply, ReplyBody};

@@ -44,6 +44,9 @@ pub const WATCH: Duration = Duration::from_secs(30 * 60);
 /// How often a quiet watch gets a bookmark.
 pub const BOOKMARK: Duration = Duration::from_secs(60);
 
+/// Pause of a watch whose replica went away before it looks for another.
+pub const RESUME_PAUSE: Duration = Duration::from_millis(100);
+
 /// Records read from the store at once when a selector filters a limited list.
 pub const PAGE: usize = 500;
 

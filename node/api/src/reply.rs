@@ -88,10 +88,18 @@ pub(crate) fn without_body(reply: Reply) -> Reply {
 }
 
 /// Adds the warnings that `kubectl` prints, as RFC 7234 has them.
-pub(crate) fn warn(mut reply: Reply, warnings: &[String]) -> Reply {
+pub(crate) fn warn(reply: Reply, warnings: &[String]) -> Reply {
+    warn_as("-", reply, warnings)
+}
+
+/// Says that what is answered may be out of date, in the name of the node.
+pub(crate) fn warn_of_staleness(reply: Reply, warning: String) -> Reply {
+    warn_as("skein", reply, &[warning])
+}
+
+fn warn_as(agent: &str, mut reply: Reply, warnings: &[String]) -> Reply {
     for warning in warnings {
-        let mut text = String::with_capacity(warning.len() + 8);
-        text.push_str("299 - \"");
+        let mut text = format!("299 {agent} \"");
         for character in warning.chars().filter(|character| !character.is_control()) {
             if matches!(character, '"' | '\\') {
                 text.push('\\');

@@ -33,6 +33,10 @@ pub(crate) enum Route {
     CustomResourceDefinitions,
     /// `/skein/v1/status`.
     ClusterStatus,
+    /// `/skein/v1/peers`.
+    Peers,
+    /// `/skein/v1/nodes/NAME`.
+    Member(String),
     /// `/skein/v1/images`.
     Images,
     /// `/skein/v1/kubeconfig`.
@@ -82,6 +86,13 @@ pub(crate) enum Verb {
     DeleteCollection,
 }
 
+impl Verb {
+    /// Whether it only looks.
+    pub(crate) fn reads(self) -> bool {
+        matches!(self, Self::Get | Self::List | Self::Watch)
+    }
+}
+
 /// Reads a path.
 ///
 /// # Errors
@@ -110,6 +121,8 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["openapi", "v3", "api", version] => openapi("", version),
         ["openapi", "v3", "apis", group, version] => openapi(group, version),
         ["skein", "v1", "status"] => Route::ClusterStatus,
+        ["skein", "v1", "peers"] => Route::Peers,
+        ["skein", "v1", "nodes", name] => Route::Member((*name).to_owned()),
         ["skein", "v1", "images"] => Route::Images,
         ["skein", "v1", "kubeconfig"] => Route::Kubeconfig,
         _ => return Err(StatusError::no_resource()),

@@ -1,6 +1,8 @@
 //! The chain every request goes through: route, authenticate, authorize, then the verb, which
 //! admits and stores. Bounds how much is under way at once.
 
+mod objects;
+
 use std::sync::Arc;
 
 use http::{Method, Request, StatusCode};
@@ -21,9 +23,7 @@ use crate::{
     limits,
     query::Query,
     reply::{self, Reply},
-    route::{Route, Verb, route, verb},
-    subresource::Subresource,
-    verbs,
+    route::{Route, route, verb},
 };
 
 /// What all requests share.
@@ -91,7 +91,7 @@ impl Service {
                     .ok_or_else(|| StatusError::method_not_allowed(&parts.method))?;
                 access::authorize(&Attributes::of(identity, &parts.method, Some((verb, &target))))?;
                 let call = Call::new(target, verb, query, parts.headers, body);
-                self.respond_bounded(call).await
+                self.respond_about_objects(call).await
             }
             route => {
                 access::authorize(&Attributes::of(identity, &parts.method, None))?;
@@ -103,20 +103,6 @@ impl Service {
                 result
             }
         }
-    }
-
-    /// Serves an object request within its bounds: streams hold their place as long as they last,
-    /// everything else has a deadline.
-    async fn respond_bounded(&self, call: Call) -> Result<Reply, StatusError> {
-        let is_log = call.target.subresource == Some(Subresource::Log);
-        if call.verb == Verb::Watch || is_log {
-            let permit = self.admit_load(true)?;
-            return within_deadline(verbs::stream(self, call, permit)).await;
-        }
-        let permit = self.admit_load(false)?;
-        let result = within_deadline(verbs::respond(self, call)).await;
-        drop(permit);
-        result
     }
 
     /// A place among the requests under way.

@@ -27,13 +27,20 @@ use crate::{
     subresource::Subresource,
 };
 
-/// Serves a request that is answered and done with.
-pub(crate) async fn respond(service: &Service, call: Call) -> Result<Reply, StatusError> {
+/// Serves a request that looks at objects as they are now.
+pub(crate) async fn read(service: &Service, call: &Call) -> Result<Reply, StatusError> {
+    match (call.verb, call.target.subresource) {
+        (Verb::Get, None | Some(Subresource::Status)) => read::get(service, call).await,
+        (Verb::Get, Some(Subresource::Scale)) => scale::get(service, call).await,
+        (Verb::List, None) => list::list(service, call).await,
+        (verb, _) => Err(StatusError::method_not_allowed(format!("{verb:?}"))),
+    }
+}
+
+/// Serves a request that changes objects.
+pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, StatusError> {
     admit(call.verb, &call.target)?;
     match (call.verb, call.target.subresource) {
-        (Verb::Get, None | Some(Subresource::Status)) => read::get(service, &call).await,
-        (Verb::Get, Some(Subresource::Scale)) => scale::get(service, &call).await,
-        (Verb::List, None) => list::list(service, &call).await,
         (Verb::Create, None) => create::create(service, call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
@@ -50,12 +57,12 @@ pub(crate) async fn respond(service: &Service, call: Call) -> Result<Reply, Stat
 /// Serves a request whose answer goes on; the permit ends with the answer.
 pub(crate) async fn stream(
     service: &Service,
-    call: Call,
+    call: &Call,
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, StatusError> {
     match call.target.subresource {
-        Some(Subresource::Log) => log::log(service, &call, permit).await,
-        _ => watch::watch(service, &call, permit).await,
+        Some(Subresource::Log) => log::log(service, call, permit).await,
+        _ => watch::watch(service, call, permit).await,
     }
 }
 

@@ -7,7 +7,8 @@ use clap::{Args, Parser, Subcommand};
 use crate::commands::{
     apply::ApplyArgs, completions::CompletionsArgs, delete::DeleteArgs, describe::DescribeArgs,
     get::GetArgs, image::ImageCommand, kubeconfig::KubeconfigArgs, logs::LogsArgs,
-    rollout::RolloutCommand, scale::ScaleArgs, status::StatusArgs, token::TokenCommand,
+    node::NodeCommand, recover::RecoverArgs, recover::RejoinArgs, rollout::RolloutCommand,
+    scale::ScaleArgs, status::StatusArgs, token::TokenCommand,
 };
 use crate::terminal::ColorChoice;
 use crate::up::UpArgs;
@@ -76,6 +77,7 @@ Examples:
   skein up --seed 10.0.0.1:7600 --token skein1.…      join a cluster
   skein up                                            come back after a restart: no token needed
   skein up --name h2 --label zone=b --data-dir /srv/skein
+  skein up --witness --seed … --token …              a third vote for a cluster of two hosts
 
 Every option can also be set in the environment (SKEIN_NAME, SKEIN_SEED, …) or in a TOML file
 given with --config; a flag wins over the environment, that over the file.
@@ -88,6 +90,16 @@ SIGTERM ends the node cleanly; its containers keep running.")]
 
     /// Members, voters and leader at a glance
     Status(StatusArgs),
+
+    /// Take hosts out of the cluster
+    #[command(subcommand)]
+    Node(NodeCommand),
+
+    /// Go on without a majority of the voters, which are lost for good
+    Recover(RecoverArgs),
+
+    /// Let this host back into a cluster that went on without it
+    Rejoin(RejoinArgs),
 
     /// List objects, or show some of them
     Get(GetArgs),

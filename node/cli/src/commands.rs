@@ -8,6 +8,8 @@ pub(crate) mod get;
 pub(crate) mod image;
 pub(crate) mod kubeconfig;
 pub(crate) mod logs;
+pub(crate) mod node;
+pub(crate) mod recover;
 pub(crate) mod rollout;
 pub(crate) mod scale;
 pub(crate) mod status;
@@ -72,6 +74,9 @@ where
         Command::Up(args) => up(args.resolve(host_name)?).await,
         Command::Token(command) => token::run(session, command).await,
         Command::Status(args) => status::run(session, &args).await,
+        Command::Node(command) => node::run(session, &command).await,
+        Command::Recover(args) => recover::recover(session, &args).await,
+        Command::Rejoin(args) => recover::rejoin(session, &args).await,
         Command::Get(args) => get::run(session, &args).await,
         Command::Describe(args) => describe::run(session, &args).await,
         Command::Apply(args) => apply::run(session, &args).await,

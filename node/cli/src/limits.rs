@@ -38,6 +38,9 @@ pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// Longest life of a join token: a year, so that a forgotten one does not stay a key for ever.
 pub(crate) const MAX_TOKEN_SECONDS: i64 = 365 * 86_400;
 
+/// How long a node may take to start anew by an order before a command that waits gives up.
+pub(crate) const RESTART_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Seeds printed for a new host: enough that one is up when the line is run.
 pub(crate) const SEEDS_SHOWN: usize = 3;
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod columns;
 pub(crate) mod describe;
+pub(crate) mod peers;
+pub(crate) mod recovery;
 pub(crate) mod status;
 pub(crate) mod table;
 

@@ -5,6 +5,8 @@ use std::io::{IsTerminal, Write};
 use clap::ValueEnum;
 use owo_colors::{OwoColorize, Style};
 
+use crate::exit::UsageError;
+
 /// When to colour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ColorChoice {
@@ -96,6 +98,20 @@ impl Terminal {
         out.flush()
     }
 
+    /// Asks whether to go on; only `y` or `yes` is consent, and where nobody can be asked there
+    /// is none.
+    pub(crate) fn confirm(self, question: &str) -> anyhow::Result<bool> {
+        if !std::io::stdin().is_terminal() {
+            return Err(UsageError::new("nobody can be asked here: give --yes").into());
+        }
+        let mut out = std::io::stderr().lock();
+        write!(out, "{question} [y/N] ")?;
+        out.flush()?;
+        let mut answer = String::new();
+        std::io::stdin().read_line(&mut answer)?;
+        Ok(is_consent(&answer))
+    }
+
     /// Writes a remark to standard error.
     ///
     /// Nowhere is left to report a failure of standard error to, so it is dropped.
@@ -109,6 +125,10 @@ impl Terminal {
         let label = self.error_palette.paint(Tone::Bad, "error:");
         writeln!(std::io::stderr().lock(), "{label} {error:#}").ok();
     }
+}
+
+fn is_consent(answer: &str) -> bool {
+    matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
 #[cfg(test)]
@@ -125,6 +145,12 @@ mod tests {
         assert!(!auto(None, false));
         assert!(Palette::choose(ColorChoice::Always, Some("1"), false).enabled);
         assert!(!Palette::choose(ColorChoice::Never, None, true).enabled);
+    }
+
+    #[test]
+    fn only_a_clear_yes_is_consent() {
+        assert!(is_consent("y\n") && is_consent(" YES "));
+        assert!(!is_consent("") && !is_consent("yep") && !is_consent("n\n"));
     }
 
     #[test]

@@ -96,6 +96,11 @@ pub struct UpArgs {
     #[arg(long, value_name = "PATH", env = "SKEIN_DOCKER_SOCKET")]
     pub docker_socket: Option<PathBuf>,
 
+    /// Only vote: run no pods, need no Docker; a third vote for a cluster of two hosts
+    #[arg(long, env = "SKEIN_WITNESS")]
+    #[serde(default)]
+    pub witness: bool,
+
     /// How the scheduler chooses among nodes that fit [default: spread]
     #[arg(long, value_enum, env = "SKEIN_STRATEGY")]
     pub strategy: Option<Strategy>,
@@ -136,6 +141,8 @@ pub struct UpOptions {
     pub runtime: Runtime,
     /// The Docker engine's socket.
     pub docker_socket: PathBuf,
+    /// Whether the node only votes and runs no pods.
+    pub witness: bool,
     /// How the scheduler chooses.
     pub strategy: Strategy,
     /// The pod network as `A.B.C.D/N`.
@@ -220,6 +227,7 @@ impl UpArgs {
             labels: if self.labels.is_empty() { file.labels } else { self.labels },
             runtime: self.runtime.or(file.runtime),
             docker_socket: self.docker_socket.or(file.docker_socket),
+            witness: self.witness || file.witness,
             strategy: self.strategy.or(file.strategy),
             pod_cidr: self.pod_cidr.or(file.pod_cidr),
             cluster_name: self.cluster_name.or(file.cluster_name),
@@ -251,6 +259,7 @@ impl UpArgs {
             labels: self.labels.iter().map(|label| check_label(label)).collect::<Result<_, _>>()?,
             runtime: self.runtime.unwrap_or(Runtime::Docker),
             docker_socket: self.docker_socket.unwrap_or_else(|| DEFAULT_DOCKER_SOCKET.into()),
+            witness: self.witness,
             strategy: self.strategy.unwrap_or(Strategy::Spread),
             pod_cidr,
             cluster_name,

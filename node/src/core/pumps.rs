@@ -1,52 +1,125 @@
 //! Membership and liveness in the words of those who use them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4},
+    sync::Arc,
+};
 
-use skein_consensus::{PeerState, Peers};
+use skein_consensus::{PeerState, Peers, RaftStatus};
 use skein_controllers::NodeLiveness;
-use skein_net::Member;
+use skein_net::{Member, Membership, NodeId};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::timestamp;
-use crate::liveness::{Liveness, Verdicts};
+use super::{WITNESS_KEY, timestamp};
+use crate::{
+    liveness::{Liveness, Verdicts},
+    registration::Roster,
+    standing::{ROLE_KEY, gossiped_role},
+};
 
 /// Under which key members gossip their failure zone.
 pub(super) const ZONE_KEY: &str = "zone";
 
+/// Where a node is that nobody has heard of.
+const NOWHERE: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0));
+
+/// What the view of the peers is made of.
+pub(super) struct Sources {
+    pub(super) members: watch::Receiver<Arc<Vec<Member>>>,
+    pub(super) roster: watch::Receiver<Arc<Roster>>,
+    pub(super) raft: watch::Receiver<RaftStatus>,
+}
+
 /// Keeps the autopilot's and the store's view of the peers current.
 pub(super) fn peers(
-    mut members: watch::Receiver<Arc<Vec<Member>>>,
+    mut from: Sources,
     peers: watch::Sender<Peers>,
     tasks: &TaskTracker,
     cancel: CancellationToken,
 ) {
-    tasks.spawn(async move {
+    let pumping = async move {
         loop {
-            let now: Vec<PeerState> = members.borrow_and_update().iter().map(peer).collect();
+            let now = peers_of(
+                &from.members.borrow_and_update(),
+                &from.roster.borrow_and_update(),
+                &from.raft.borrow_and_update(),
+            );
             peers.send_if_modified(|before| {
                 let changed = **before != now;
                 *before = Arc::new(now);
                 changed
             });
-            tokio::select! {
-                () = cancel.cancelled() => return,
-                changed = members.changed() => if changed.is_err() { return },
+            // All end with the node.
+            let changed = tokio::select! {
+                changed = from.members.changed() => changed,
+                changed = from.roster.changed() => changed,
+                changed = from.raft.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
             }
         }
-    });
+    };
+    tasks.spawn(cancel.run_until_cancelled_owned(pumping));
 }
 
-fn peer(member: &Member) -> PeerState {
-    PeerState {
-        id: member.id,
-        name: member.name.clone(),
-        addr: member.addr,
-        alive: member.alive,
-        zone: member.values.get(ZONE_KEY).cloned().unwrap_or_default(),
-        witness: false,
-        removed: false,
+/// The members, and those that were removed but are of the Raft group still, even if nobody has
+/// heard of them for long.
+fn peers_of(members: &[Member], roster: &Roster, raft: &RaftStatus) -> Vec<PeerState> {
+    let mut peers: Vec<PeerState> = members
+        .iter()
+        .map(|member| PeerState {
+            id: member.id,
+            name: member.name.clone(),
+            addr: member.addr,
+            alive: member.alive,
+            zone: member.values.get(ZONE_KEY).cloned().unwrap_or_default(),
+            witness: member.values.contains_key(WITNESS_KEY),
+            removed: roster.removed.contains(&member.id),
+        })
+        .collect();
+    let unheard = |id: &&NodeId| members.iter().all(|member| member.id != **id);
+    let of_group = raft.voters.iter().chain(&raft.learners);
+    for id in of_group.filter(|id| roster.removed.contains(id)).filter(unheard) {
+        peers.push(PeerState {
+            id: *id,
+            name: id.to_string(),
+            addr: NOWHERE,
+            alive: false,
+            zone: String::new(),
+            witness: false,
+            removed: true,
+        });
     }
+    peers
+}
+
+/// Tells the others what this node is in the Raft group.
+pub(super) fn role(
+    membership: Membership,
+    mut raft: watch::Receiver<RaftStatus>,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) {
+    let telling = async move {
+        let mut told = String::new();
+        loop {
+            let role = gossiped_role(&raft.borrow_and_update());
+            if role != told {
+                match membership.set(ROLE_KEY, &role).await {
+                    Ok(()) => told = role,
+                    Err(error) => tracing::warn!(%error, "the role of this node is not told"),
+                }
+            }
+            // Ends with the node.
+            if raft.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tasks.spawn(cancel.run_until_cancelled_owned(telling));
 }
 
 /// The controllers' view of which nodes are alive.

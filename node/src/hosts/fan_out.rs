@@ -41,10 +41,7 @@ pub(super) async fn load(
 ) -> Result<Vec<ImageLoad>, StatusError> {
     let mut loads = JoinSet::new();
     let mut targets = Vec::new();
-    let verdicts = hosts.liveness.verdicts();
-    for (id, name) in
-        verdicts.iter().filter(|(_, one)| one.alive).map(|(id, one)| (*id, one.name.clone()))
-    {
+    for (id, name) in hosts.running_pods() {
         let (sender, chunks) = mpsc::channel(CHUNKS_IN_FLIGHT);
         targets.push(Some(sender));
         let chunks = ReceiverStream::new(chunks).boxed();

@@ -6,17 +6,18 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use skein_agent::Agent;
 use skein_api::{ByteStream, ImageLoad, LogRequest};
-use skein_net::{BoxedStream, Handler, NodeId};
+use skein_net::{BoxedStream, Handler, Membership, NodeId};
 use skein_objects::StatusError;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio_util::io::ReaderStream;
 
-use super::{LocalAgent, Refusal};
+use super::{BELIEFS, LocalAgent, Refusal};
 
 /// Serves the proxy and blob protocols of this host.
 pub(crate) struct HostServer {
     pub(crate) node_name: String,
     pub(crate) agent: LocalAgent,
+    pub(crate) membership: Membership,
     pub(crate) serves: Serves,
 }
 
@@ -29,8 +30,12 @@ pub(crate) enum Serves {
 
 #[async_trait]
 impl Handler for HostServer {
-    async fn request(&self, _from: NodeId, _body: Bytes) -> Result<Bytes, String> {
-        Err("this protocol has streams only".to_owned())
+    async fn request(&self, _from: NodeId, body: Bytes) -> Result<Bytes, String> {
+        if self.serves != Serves::Logs || body != BELIEFS {
+            return Err("this request is not known here".to_owned());
+        }
+        let beliefs = serde_json::to_vec(&self.membership.beliefs());
+        beliefs.map(Bytes::from).map_err(|error| error.to_string())
     }
 
     async fn stream(&self, from: NodeId, header: Bytes, stream: BoxedStream) {

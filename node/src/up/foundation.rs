@@ -57,6 +57,7 @@ impl Foundation {
                 peer_store: Some(known),
             },
             labels: options.labels.clone(),
+            witness: options.witness,
         })
         .await?;
         let authority = opened.authority();

@@ -36,7 +36,10 @@ impl Front {
     pub(super) async fn start(foundation: &Foundation, options: &UpOptions) -> Result<Self> {
         let config = ServicesConfig {
             controllers: controllers(options)?,
-            workload: Some(workload(foundation, options)?),
+            workload: match options.witness {
+                true => None,
+                false => Some(workload(foundation, options)?),
+            },
         };
         let services = Services::start(&foundation.core, config);
         match listen(foundation, options, &services).await {

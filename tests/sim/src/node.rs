@@ -107,6 +107,7 @@ impl Process {
                 peer_store: None,
             },
             labels: BTreeMap::new(),
+            witness: false,
         };
         let core = Core::start(config, founds).await?;
         let store = Arc::clone(core.store());

@@ -12,6 +12,7 @@ use skein_consensus::{
 };
 
 use super::harness::{Answer, Api};
+use crate::Impairment;
 
 fn assert_status(answer: &Answer, code: u16, reason: &str, message: &str, context: &str) {
     let status = answer.json();
@@ -257,4 +258,22 @@ async fn without_quorum_fresh_reads_and_writes_fail_and_stale_reads_go_on() {
     assert_eq!(client.get("/api/v1/nodes?resourceVersion=0").await.code, 200);
     let watch = client.get("/api/v1/nodes?watch=1&resourceVersion=2").await;
     assert_status(&watch, 410, "Expired", "too old resource version: 2", "watch");
+}
+
+#[tokio::test]
+async fn a_lost_quorum_is_said_with_every_read_and_refuses_every_write() {
+    let api = Api::start_with(Arc::new(Leaderless), |_, _| {}).await;
+    *api.cluster.impairment.lock().unwrap() = Some(Impairment {
+        reads: "no quorum: this may be \"stale\"".to_owned(),
+        writes: "voters h2, h3 do not answer".to_owned(),
+    });
+    let client = api.client();
+    let list = client.get("/api/v1/nodes").await;
+    assert_eq!(list.ok()["metadata"]["resourceVersion"], "5");
+    assert_eq!(list.header(header::WARNING), r#"299 skein "no quorum: this may be \"stale\"""#);
+    let absent = client.get("/api/v1/nodes/h9").await;
+    assert_status(&absent, 404, "NotFound", "not found", "get");
+    let write = client.post("/api/v1/nodes", &json!({"metadata": {"name": "h1"}})).await;
+    assert_status(&write, 503, "ServiceUnavailable", "voters h2, h3 do not answer", "write");
+    assert_eq!(write.header(header::RETRY_AFTER), "");
 }

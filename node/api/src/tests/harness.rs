@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::pki::{Authority, Pair};
 use crate::{
-    ByteStream, ClusterView, HostProxy, ImageLoad, LoadLimits, LogRequest, Server, ServerConfig,
-    UserCertificate, serve,
+    ByteStream, ClusterView, HostProxy, ImageLoad, Impairment, LoadLimits, LogRequest, Server,
+    ServerConfig, UserCertificate, serve,
 };
 
 /// How long anything may take before a test fails.
@@ -36,6 +36,7 @@ pub(super) struct Api {
     pub(super) authority: Authority,
     pub(super) user: Pair,
     pub(super) hosts: Arc<FakeHosts>,
+    pub(super) cluster: Arc<FakeCluster>,
     pub(super) server: Server,
     pub(super) cancel: CancellationToken,
 }
@@ -51,17 +52,17 @@ impl Api {
     ) -> Self {
         let authority = Authority::new();
         let hosts = Arc::new(FakeHosts::default());
+        let cluster = Arc::new(FakeCluster::default());
         let cancel = CancellationToken::new();
         let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         let mut load = LoadLimits::default();
         configure(&mut config, &mut load);
         let storage = Storage::new(store);
-        let api =
-            crate::Api::new(storage, hosts.clone(), Arc::new(FakeCluster), load, cancel.clone());
+        let api = crate::Api::new(storage, hosts.clone(), cluster.clone(), load, cancel.clone());
         let tls = authority.server_config();
         let server = serve(config, api, tls, cancel.clone()).await.unwrap();
         let user = authority.issue_user("admin", &["system:masters"]);
-        Self { authority, user, hosts, server, cancel }
+        Self { authority, user, hosts, cluster, server, cancel }
     }
 
     /// With the namespace `default`.
@@ -274,7 +275,11 @@ impl HostProxy for FakeHosts {
     }
 }
 
-struct FakeCluster;
+/// A cluster that can be told to have lost its quorum.
+#[derive(Default)]
+pub(super) struct FakeCluster {
+    pub(super) impairment: Mutex<Option<Impairment>>,
+}
 
 #[async_trait]
 impl ClusterView for FakeCluster {
@@ -284,6 +289,18 @@ impl ClusterView for FakeCluster {
 
     fn ready(&self) -> Result<(), String> {
         Ok(())
+    }
+
+    fn impairment(&self) -> Option<Impairment> {
+        self.impairment.lock().unwrap().clone()
+    }
+
+    async fn peers(&self) -> Value {
+        json!({"hosts": []})
+    }
+
+    async fn remove_node(&self, name: &str) -> Result<Value, StatusError> {
+        Ok(json!({"name": name, "stillVotes": false}))
     }
 
     async fn issue_user(

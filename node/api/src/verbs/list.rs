@@ -7,7 +7,6 @@ use skein_consensus::{Consistency, Key, ListOptions, Record, Revision};
 use skein_objects::{Kind, StatusError};
 use skein_storage::Storage;
 
-use super::read::consistency;
 use crate::{
     call::Call,
     filter::Filter,
@@ -48,7 +47,7 @@ pub(super) async fn list(service: &Service, call: &Call) -> Result<Reply, Status
     let filter = Filter::new(target.kind, target.name.as_deref(), &call.query)?;
     let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
     let version = call.query.version()?;
-    let options = page_options(target.kind, &call.query, consistency(version))?;
+    let options = page_options(target.kind, &call.query, call.consistency(version))?;
     check_match(&call.query, version)?;
     let page =
         collect(&service.storage, target.kind, target.namespace.as_deref(), &filter, options)

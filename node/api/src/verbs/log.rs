@@ -3,14 +3,13 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodSpec};
-use skein_consensus::Consistency;
 use skein_objects::StatusError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     call::Call,
     hosts::LogRequest,
-    query::Query,
+    query::{Query, Version},
     reply::{Reply, stream},
     service::Service,
 };
@@ -24,7 +23,7 @@ pub(super) async fn log(
     let target = &call.target;
     let object = service
         .storage
-        .get(target.kind, target.namespace(), target.name(), Consistency::Linearizable)
+        .get(target.kind, target.namespace(), target.name(), call.consistency(Version::Latest))
         .await?;
     let pod: Pod = object.decode()?;
     let spec = pod.spec.unwrap_or_default();

@@ -2,13 +2,13 @@
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use skein_consensus::Consistency;
 use skein_objects::{Part, ScalePaths, StatusError, parse};
 use skein_storage::Object;
 
 use super::patch;
 use crate::{
     call::Call,
+    query::Version,
     reply::{Reply, json_value},
     service::Service,
 };
@@ -16,7 +16,7 @@ use crate::{
 /// The counts of an object.
 pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusError> {
     let target = &call.target;
-    let consistency = Consistency::Linearizable;
+    let consistency = call.consistency(Version::Latest);
     let object =
         service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
     reply(&paths(call)?, &object)

@@ -1,5 +1,7 @@
 //! watch: what the list held, then every change, as one JSON document a line.
 
+mod resume;
+
 use std::{io, time::Duration};
 
 use bytes::Bytes;
@@ -14,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{list, read::consistency};
+use super::list;
 use crate::{
     call::Call,
     filter::Filter,
@@ -47,7 +49,7 @@ pub(super) async fn watch(
     let filter = Filter::new(target.kind, target.name.as_deref(), &call.query)?;
     let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
     let bookmarks = call.query.flag("allowWatchBookmarks")?;
-    let start = start(&call.query, bookmarks)?;
+    let start = start(call, bookmarks)?;
     let deadline = Instant::now() + duration(&call.query)?;
     let namespace = target.namespace.as_deref();
     let mut initial = Initial::default();
@@ -64,7 +66,7 @@ pub(super) async fn watch(
             page.meta.revision
         }
     };
-    let events = service.storage.watch(target.kind, namespace, from).await?;
+    let events = resume::watch(&service.storage, target.kind, namespace, from).await?;
     let mut tick = tokio::time::interval_at(Instant::now() + limits::BOOKMARK, limits::BOOKMARK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch {
@@ -85,7 +87,8 @@ pub(super) async fn watch(
     Ok(stream_reply(JSON, body))
 }
 
-fn start(query: &Query, bookmarks: bool) -> Result<Start, StatusError> {
+fn start(call: &Call, bookmarks: bool) -> Result<Start, StatusError> {
+    let query = &call.query;
     let version = query.version()?;
     let initial = query.optional_flag("sendInitialEvents")?;
     let matching = query.get("resourceVersionMatch");
@@ -98,13 +101,13 @@ fn start(query: &Query, bookmarks: bool) -> Result<Start, StatusError> {
             "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
         ),
         (Some(true), version) => {
-            Ok(Start::Initial { consistency: consistency(version), mark_end: bookmarks })
+            Ok(Start::Initial { consistency: call.consistency(version), mark_end: bookmarks })
         }
         (None, Version::Latest | Version::Any) => {
-            Ok(Start::Initial { consistency: consistency(version), mark_end: false })
+            Ok(Start::Initial { consistency: call.consistency(version), mark_end: false })
         }
         (Some(false), Version::Latest | Version::Any) => {
-            Ok(Start::Now { consistency: consistency(version) })
+            Ok(Start::Now { consistency: call.consistency(version) })
         }
         (_, Version::At(revision)) => Ok(Start::After(revision)),
     }

@@ -19,8 +19,16 @@ pub(crate) struct ClusterStatus {
     leader: Option<String>,
     #[serde(default)]
     term: u64,
+    /// The life of the cluster the answering node is in; another after each recovery.
+    #[serde(default)]
+    epoch: Option<String>,
     #[serde(default)]
     quorum: bool,
+    /// Voters that do not answer, where the quorum is lost.
+    #[serde(default)]
+    missing: Vec<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
     /// Every node the answering one knows.
     #[serde(default)]
     pub(crate) members: Vec<Member>,
@@ -54,6 +62,9 @@ pub(crate) struct Member {
     alive: bool,
     #[serde(default)]
     role: String,
+    /// Whether it only votes.
+    #[serde(default)]
+    witness: bool,
     #[serde(default)]
     version: String,
     #[serde(default)]
@@ -87,9 +98,18 @@ pub(crate) fn render(
     };
     line("Cluster", status.cluster_id.clone());
     line("Leader", format!("{} (term {})", palette.paint(tone, leader), status.term));
+    if let Some(epoch) = &status.epoch {
+        line("Epoch", epoch.clone());
+    }
     line("Quorum", quorum);
+    if !status.missing.is_empty() {
+        line("Missing", palette.paint(Tone::Bad, &status.missing.join(", ")));
+    }
     line("Voters", format!("{alive} of {all} alive"));
     line("Asked", answered_by.to_owned());
+    for warning in &status.warnings {
+        line("Warning", palette.paint(Tone::Warning, warning));
+    }
     text.push('\n');
 
     let mut members: Vec<&Member> = status.members.iter().collect();
@@ -105,12 +125,16 @@ fn is_voter(member: &Member) -> bool {
 fn row(member: &Member, now: Timestamp) -> Vec<Cell> {
     let (state, tone) = if member.alive { ("alive", Tone::Good) } else { ("dead", Tone::Bad) };
     let role_tone = if member.role == "leader" { Tone::Good } else { Tone::Plain };
+    let role = match member.witness {
+        true => format!("{} (witness)", member.role),
+        false => member.role.clone(),
+    };
     let or_dash = |text: &str| Cell::plain(if text.is_empty() { "-" } else { text });
     vec![
         Cell::plain(&member.name),
         Cell::new(state, tone),
         or_dash(&member.since.map(|since| age(since, now)).unwrap_or_default()),
-        Cell::new(&member.role, role_tone),
+        Cell::new(role, role_tone),
         or_dash(&member.address),
         or_dash(member.api_address.as_deref().unwrap_or_default()),
         or_dash(&member.version),
@@ -158,7 +182,9 @@ mod tests {
     #[test]
     fn without_quorum_it_says_what_that_means() {
         let status: ClusterStatus = serde_json::from_value(json!({
-            "clusterId": "c0ffee", "leader": null, "term": 9, "quorum": false, "members": [member("h1", "voter", true)],
+            "clusterId": "c0ffee", "leader": null, "term": 9, "epoch": "2", "quorum": false,
+            "missing": ["h2", "h3"], "warnings": ["the quorum is lost: skein recover"],
+            "members": [member("h1", "voter", true)],
         }))
         .unwrap();
         insta::assert_snapshot!(render(&status, "h1", at("2026-01-01T00:00:30Z"), Palette::PLAIN));

@@ -8,14 +8,21 @@ use tokio::sync::Semaphore;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::media::Shape;
+use crate::{
+    body,
+    media::Shape,
+    route::{Route, Verb, route},
+};
 
 const AT: Revision = Revision(9);
 
 fn start_of(text: &str) -> Result<Start, u16> {
     let query = Query::parse(Some(text));
     let bookmarks = query.flag("allowWatchBookmarks").unwrap();
-    start(&query, bookmarks).map_err(|error| error.code)
+    let Ok(Route::Objects(target)) = route("/api/v1/configmaps") else { panic!("no objects") };
+    let body = body::boxed(http_body_util::Empty::new());
+    let call = Call::new(target, Verb::Watch, query, http::HeaderMap::new(), body);
+    start(&call, bookmarks).map_err(|error| error.code)
 }
 
 #[test]

@@ -1,0 +1,199 @@
+//! The cluster in words and JSON. Pure.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use skein_api::Impairment;
+use skein_consensus::RaftStatus;
+use skein_net::{Member, NodeId};
+
+use super::API_ADDRESS_KEY;
+use crate::{
+    core::{VERSION_KEY, WITNESS_KEY, timestamp},
+    liveness::{Verdict, Verdicts},
+    standing::{Standing, heard_role, role, standing},
+};
+
+/// Everything a node knows of its cluster at one moment.
+pub(super) struct Situation {
+    pub(super) node_name: String,
+    pub(super) cluster_id: String,
+    pub(super) raft: RaftStatus,
+    pub(super) verdicts: Verdicts,
+    pub(super) members: Arc<Vec<Member>>,
+}
+
+impl Situation {
+    /// As `GET /skein/v1/status` gives it.
+    pub(super) fn describe(&self) -> Value {
+        let mut members: Vec<Value> =
+            self.verdicts.iter().map(|(id, verdict)| self.member(*id, verdict)).collect();
+        members.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
+        let standing = standing(&self.raft, &self.verdicts, &self.members);
+        let missing = match &standing {
+            Standing::Lost { missing, .. } => self.names(missing),
+            Standing::Sound | Standing::Leaderless => Vec::new(),
+        };
+        json!({
+            "clusterId": self.cluster_id,
+            "leader": self.leader().map(|id| self.name(id)),
+            "term": self.raft.term,
+            "quorum": standing == Standing::Sound,
+            "missing": missing,
+            "warnings": self.warnings(&standing),
+            "members": members,
+        })
+    }
+
+    fn leader(&self) -> Option<NodeId> {
+        let says = |member: &&Member| member.alive && heard_role(member) == Some("leader");
+        let heard = || self.members.iter().find(says).map(|member| member.id);
+        if self.raft.initialized { self.raft.leader } else { heard() }
+    }
+
+    fn member(&self, id: NodeId, verdict: &Verdict) -> Value {
+        let gossiped = self.members.iter().find(|member| member.id == id);
+        let value = |key: &str| {
+            gossiped.and_then(|member| member.values.get(key)).cloned().unwrap_or_default()
+        };
+        json!({
+            "name": verdict.name,
+            "id": id.to_string(),
+            "address": gossiped.map(|member| member.addr.to_string()).unwrap_or_default(),
+            "apiAddress": value(API_ADDRESS_KEY),
+            "alive": verdict.alive,
+            "role": self.role(id, gossiped),
+            "witness": is_witness(gossiped),
+            "version": value(VERSION_KEY),
+            "since": timestamp(verdict.since).to_string(),
+        })
+    }
+
+    fn role(&self, id: NodeId, gossiped: Option<&Member>) -> String {
+        let known = if self.raft.initialized {
+            role(&self.raft, id)
+        } else {
+            gossiped.and_then(heard_role)
+        };
+        known.unwrap_or("member").to_owned()
+    }
+
+    /// What whoever looks at the cluster should know although nothing is broken yet.
+    fn warnings(&self, standing: &Standing) -> Vec<String> {
+        let mut warnings = Vec::new();
+        if let Standing::Lost { missing, voters } = standing {
+            warnings.push(format!("{}; {}", self.loss(missing, *voters), way_out()));
+        }
+        if self.raft.voters.len() == 2 {
+            warnings.push(
+                "with two voters the loss of either stops the cluster: add a third host, or one \
+                 that only votes: skein up --witness"
+                    .to_owned(),
+            );
+        }
+        if let Some(failure) = &self.raft.failure {
+            warnings.push(format!("the replica of {} has stopped: {failure}", self.node_name));
+        }
+        warnings
+    }
+
+    /// What it means that these voters do not answer.
+    pub(super) fn loss(&self, missing: &[NodeId], voters: usize) -> String {
+        let names = self.names(missing).join(", ");
+        let (noun, verb) = if missing.len() == 1 { ("voter", "does") } else { ("voters", "do") };
+        format!(
+            "the cluster has lost its quorum: {noun} {names} {verb} not answer ({} of {voters})",
+            missing.len()
+        )
+    }
+
+    pub(super) fn impairment(&self, missing: &[NodeId], voters: usize) -> Impairment {
+        let loss = self.loss(missing, voters);
+        Impairment {
+            reads: format!("{loss}; this is what {} last knew, it may be stale", self.node_name),
+            writes: format!("{loss}; nothing was changed; {}", way_out()),
+        }
+    }
+
+    fn names(&self, ids: &[NodeId]) -> Vec<String> {
+        ids.iter().map(|id| self.name(*id)).collect()
+    }
+
+    /// A node's name, or its id where the name is not known.
+    fn name(&self, id: NodeId) -> String {
+        let known = self.verdicts.get(&id).map(|verdict| verdict.name.clone());
+        known.unwrap_or_else(|| id.to_string())
+    }
+}
+
+/// What can be done when the quorum is lost.
+fn way_out() -> &'static str {
+    "bring a majority of the voters back, or go on without them for good: skein recover"
+}
+
+fn is_witness(member: Option<&Member>) -> bool {
+    member.is_some_and(|member| member.values.contains_key(WITNESS_KEY))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, net::SocketAddr, time::SystemTime};
+
+    use super::*;
+
+    fn situation(voters: &[u64], quorum: bool, alive: &[u64]) -> Situation {
+        let verdict = |id: &u64| {
+            let verdict = Verdict {
+                name: format!("h{id}"),
+                alive: alive.contains(id),
+                since: SystemTime::UNIX_EPOCH,
+                heard: true,
+            };
+            (NodeId(*id), verdict)
+        };
+        let member = |id: &u64| Member {
+            id: NodeId(*id),
+            name: format!("h{id}"),
+            addr: SocketAddr::from(([10, 0, 0, 1], 7600)),
+            alive: alive.contains(id),
+            since: SystemTime::UNIX_EPOCH,
+            values: BTreeMap::new(),
+        };
+        Situation {
+            node_name: "h1".to_owned(),
+            cluster_id: "skein-1".to_owned(),
+            raft: RaftStatus {
+                id: NodeId(1),
+                initialized: true,
+                leader: quorum.then_some(NodeId(1)),
+                quorum,
+                voters: voters.iter().copied().map(NodeId).collect(),
+                ..RaftStatus::default()
+            },
+            verdicts: Arc::new(voters.iter().map(verdict).collect()),
+            members: Arc::new(voters.iter().map(member).collect()),
+        }
+    }
+
+    #[test]
+    fn a_lost_quorum_is_described_with_the_missing_voters_and_the_way_out() {
+        let lost = situation(&[1, 2, 3], false, &[1]);
+        let status = lost.describe();
+        assert_eq!(status["missing"], json!(["h2", "h3"]));
+        assert_eq!(status["quorum"], false);
+        let warning = status["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("voters h2, h3 do not answer (2 of 3)"), "{warning}");
+        let impairment = lost.impairment(&[NodeId(2), NodeId(3)], 3);
+        assert!(impairment.writes.contains("skein recover"), "{}", impairment.writes);
+        assert!(impairment.reads.contains("stale"), "{}", impairment.reads);
+    }
+
+    #[test]
+    fn two_voters_are_warned_about_and_three_are_not() {
+        let warnings =
+            |voters: &[u64]| situation(voters, true, voters).describe()["warnings"].clone();
+        assert_eq!(warnings(&[1, 2, 3]), json!([]));
+        let warning = warnings(&[1, 2]);
+        assert!(warning[0].as_str().unwrap().contains("--witness"), "{warning}");
+    }
+}
