@@ -5,15 +5,22 @@
 //! [`StoreClient`], which looks the same on a node that holds a replica and on one that does not.
 
 mod autopilot;
+mod config;
 #[cfg(test)]
 mod contract;
+mod decisions;
+mod elections;
+mod epochs;
 mod frames;
+mod handover;
 mod limits;
 mod memory;
 mod network;
 mod node_store;
+mod parts;
 mod raft_handler;
 mod reads;
+pub mod recovery;
 mod remote;
 mod replica;
 mod replica_store;
@@ -21,14 +28,17 @@ mod replica_store;
 mod scenarios;
 mod snapshot;
 mod status;
+mod status_feed;
 mod store_handler;
 mod store_protocol;
 mod writes;
 
+pub use config::{ReplicaConfig, Retention, Timing};
+pub use decisions::Decision;
 pub use memory::MemoryStore;
 pub use node_store::NodeStore;
 pub use remote::RemoteStore;
-pub use replica::{FoundError, Replica, ReplicaConfig, Retention, Timing};
+pub use replica::{FoundError, Replica};
 pub use skein_store::{
     Consistency, Disk, Epoch, Event, EventBatch, Key, KeyRange, ListOptions, Listing, MemoryDisk,
     Operation, Precondition, Record, RequestId, Revision, SharedStore, StartError, StoreClient,

@@ -19,6 +19,17 @@ pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 /// Entries get longer: they wait for the follower's disk, which may be busy.
 pub(crate) const APPEND_DEADLINE: Duration = Duration::from_secs(1);
 
+/// How long after a heartbeat openraft itself grants nobody a vote, and how long the answer to a
+/// heartbeat may take. Shorter than any time after which this node gives a leader up by silence.
+pub(crate) const LEASE: Duration = Duration::from_millis(150);
+
+/// A heartbeat is answered after this long even if the disk is busy.
+pub(crate) const HEARTBEAT_PATIENCE: Duration = Duration::from_millis(20);
+
+/// A voter that did not answer its leader for this long is counted as missing, or longer where
+/// everything is slow.
+pub(crate) const VOTER_SILENCE: Duration = Duration::from_millis(700);
+
 /// Entries in one message to a follower.
 pub(crate) const APPEND_ENTRIES: u64 = 512;
 
@@ -85,6 +96,16 @@ pub(crate) const WATCH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How long a leader tries to hand over before it stops anyway.
 pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a survey or an order waits for a replica.
+pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a leader remembers that a damaged replica asked to be let go; it asks every half
+/// second, and must not be let in again meanwhile.
+pub(crate) const LEAVE_MEMORY: Duration = Duration::from_secs(10);
+
+/// Decisions of the autopilot kept for a listener that is slow.
+pub(crate) const DECISIONS: usize = 64;
 
 /// How long stopping waits for the files to be closed.
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);

@@ -3,7 +3,7 @@
 //! Every message has a deadline: an answer that never comes would stop replication to that node.
 //! Heartbeats are requests of their own and never queue behind entries or a snapshot.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use openraft::{
     EmptyNode, OptionalSend, RaftNetworkFactory, RaftNetworkV2,
@@ -16,11 +16,12 @@ use openraft::{
 };
 use serde::{Deserialize, Serialize};
 use skein_net::{NodeId, Protocol, RpcError, Transport, codec};
+use tokio::time::{Duration, Instant};
 
-use crate::{frames, limits, snapshot};
-use skein_store::{Group, Snapshot, State, Vote};
+use crate::{elections::measured::Measured, epochs::Epochs, frames, limits, snapshot};
+use skein_store::{Epoch, Group, Snapshot, State, Vote};
 
-/// A request of Raft. Only ever grows at its end.
+/// A request of Raft, sent behind the sender's epoch. Only ever grows at its end.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
     Append(AppendEntriesRequest<Group>),
@@ -35,23 +36,29 @@ pub(crate) enum Reply {
     Append(AppendEntriesResponse<Group>),
     Vote(VoteResponse<Group>),
     TransferLeader(TransferLeaderResponse<Group>),
+    /// The receiver is of this epoch, and did nothing.
+    OtherEpoch(Epoch),
 }
 
 /// Makes clients to other nodes.
 #[derive(Clone)]
-pub(crate) struct Network(pub(crate) Arc<dyn Transport>);
+pub(crate) struct Network {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) epochs: Arc<Epochs>,
+    pub(crate) measured: Arc<Measured>,
+}
 
 impl RaftNetworkFactory<Group> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, _node: &EmptyNode) -> Peer {
-        Peer { transport: Arc::clone(&self.0), target: NodeId(target) }
+        Peer { network: self.clone(), target: NodeId(target) }
     }
 }
 
 /// A client to one node.
 pub(crate) struct Peer {
-    transport: Arc<dyn Transport>,
+    network: Network,
     target: NodeId,
 }
 
@@ -63,10 +70,18 @@ fn unexpected(reply: &Reply) -> RPCError<Group> {
     RPCError::Unreachable(Unreachable::from_string(format!("an answer of another kind: {reply:?}")))
 }
 
+fn other_epoch(target: NodeId) -> RPCError<Group> {
+    RPCError::Unreachable(Unreachable::from_string(format!("node {target} is of another epoch")))
+}
+
 impl Peer {
     async fn call(&self, request: &Request, deadline: Duration) -> Result<Reply, RPCError<Group>> {
-        let body = codec::encode(request).map_err(|error| unreachable(&error))?;
-        let sent = self.transport.request(self.target, Protocol::Raft, body, deadline).await;
+        let Network { transport, epochs, .. } = &self.network;
+        if epochs.is_outdated() {
+            return Err(other_epoch(self.target));
+        }
+        let body = codec::encode(&(epochs.own(), request)).map_err(|error| unreachable(&error))?;
+        let sent = transport.request(self.target, Protocol::Raft, body, deadline).await;
         let answer = sent.map_err(|error| match error {
             // Worth another try at once: the node may be there.
             RpcError::DeadlineExceeded { .. } => {
@@ -74,7 +89,13 @@ impl Peer {
             }
             other => RPCError::Unreachable(unreachable(&other)),
         })?;
-        codec::decode(&answer).map_err(|error| RPCError::Unreachable(unreachable(&error)))
+        match codec::decode(&answer).map_err(|error| RPCError::Unreachable(unreachable(&error)))? {
+            Reply::OtherEpoch(other) => {
+                epochs.meet(self.target, other);
+                Err(other_epoch(self.target))
+            }
+            reply => Ok(reply),
+        }
     }
 
     async fn transfer(
@@ -82,9 +103,11 @@ impl Peer {
         vote: Vote,
         snapshot: Snapshot,
     ) -> Result<SnapshotResponse<Group>, StreamingError<Group>> {
-        let header = snapshot::Header { vote, meta: snapshot.meta };
+        let epoch = self.network.epochs.own();
+        let header = snapshot::Header { epoch, vote, meta: snapshot.meta };
         let header = codec::encode(&header).map_err(|error| unreachable(&error))?;
         let mut stream = self
+            .network
             .transport
             .open(self.target, Protocol::Raft, header, limits::SNAPSHOT_IDLE)
             .await
@@ -106,10 +129,16 @@ impl RaftNetworkV2<Group> for Peer {
         request: AppendEntriesRequest<Group>,
         option: RPCOption,
     ) -> Result<AppendEntriesResponse<Group>, RPCError<Group>> {
-        let deadline =
-            if request.entries.is_empty() { option.hard_ttl() } else { limits::APPEND_DEADLINE };
+        let empty = request.entries.is_empty();
+        let deadline = if empty { option.hard_ttl() } else { limits::APPEND_DEADLINE };
+        let sent_at = Instant::now();
         match self.call(&Request::Append(request), deadline).await? {
-            Reply::Append(response) => Ok(response),
+            Reply::Append(response) => {
+                if empty {
+                    self.network.measured.round_trip(sent_at.elapsed());
+                }
+                Ok(response)
+            }
             other => Err(unexpected(&other)),
         }
     }

@@ -12,7 +12,8 @@ use skein_store::{
 
 /// Chooses between the local replica and the peers for every request anew.
 ///
-/// A replica that belongs to a group and hears from its leader serves the request. Otherwise a
+/// A replica that belongs to a group and hears from its leader serves the request, and so does a
+/// voter that knows the quorum to be lost: it refuses what is impossible at once. Otherwise a
 /// peer's does; and if that cannot, the local one as it is, so that reads that may be stale go on
 /// without quorum.
 pub struct NodeStore {
@@ -24,13 +25,13 @@ impl NodeStore {
     /// The store of the node that runs `replica` among `peers`.
     pub fn new(replica: &Replica, peers: tokio::sync::watch::Receiver<Peers>) -> Arc<Self> {
         let local = replica.store();
-        let remote = RemoteStore::new(Arc::clone(&local.transport), peers);
+        let remote = RemoteStore::beside(local.parts.clone(), peers);
         Arc::new(Self { local, remote })
     }
 
     /// The stores to try, in order.
     fn order(&self) -> (&dyn StoreClient, Option<&dyn StoreClient>) {
-        if self.local.is_current() {
+        if self.local.is_current() || self.local.is_decisive() {
             (&self.local, None)
         } else if self.local.has_data() {
             (self.remote.as_ref(), Some(&self.local))
@@ -42,7 +43,7 @@ impl NodeStore {
 
 /// Whether the other store may do better.
 fn is_unavailable<T>(result: &Result<T, StoreError>) -> bool {
-    matches!(result, Err(StoreError::Unavailable(_)))
+    matches!(result, Err(StoreError::Unavailable(_) | StoreError::NoQuorum { .. }))
 }
 
 #[async_trait]

@@ -3,22 +3,20 @@
 //!
 //! Reads that arrive while one round to the leader is under way share the next.
 
-use std::sync::Arc;
-
 use openraft::{
     ReadPolicy,
     errors::{LinearizableReadError, RaftError},
 };
-use skein_net::{NodeId, Protocol, Transport, codec};
+use skein_net::NodeId;
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     RaftStatus, limits,
-    store_protocol::{Refusal, StoreReply, StoreRequest},
+    parts::Parts,
+    store_protocol::{self, Refusal, StoreReply, StoreRequest},
 };
 use skein_store::{Group, Raft, StoreError};
 
@@ -47,12 +45,11 @@ impl Reads {
 
 /// Answers reads until cancelled.
 pub(crate) async fn run(
-    raft: Raft,
-    transport: Arc<dyn Transport>,
+    parts: Parts,
     status: watch::Receiver<RaftStatus>,
     mut receiver: mpsc::Receiver<Waiting>,
-    cancel: CancellationToken,
 ) {
+    let cancel = &parts.cancel;
     let mut waiting = Vec::new();
     loop {
         let received = receiver.recv_many(&mut waiting, limits::READ_QUEUE);
@@ -61,12 +58,15 @@ pub(crate) async fn run(
         }
         let leader = status.borrow().leader;
         let mut changes = status.clone();
-        // A dead leader answers nobody; its successor is asked as soon as it is known.
-        let deposed = async { drop(changes.wait_for(|now| now.leader != leader).await) };
+        // A dead leader answers nobody; its successor is asked as soon as it is known, and where
+        // there can be none the readers hear of that.
+        let deposed = async {
+            drop(changes.wait_for(|now| now.leader != leader || now.quorum_lost).await);
+        };
         let asked = async {
             match leader {
-                Some(leader) if leader == transport.local_id() => leader_index(&raft).await,
-                Some(leader) => ask(transport.as_ref(), leader).await,
+                Some(leader) if leader == parts.own() => leader_index(&parts.raft).await,
+                Some(leader) => ask(&parts, leader).await,
                 None => Err(Refusal::NotLeader(None)),
             }
         };
@@ -97,20 +97,19 @@ pub(crate) async fn leader_index(raft: &Raft) -> Result<u64, Refusal> {
     }
 }
 
-async fn ask(transport: &dyn Transport, leader: NodeId) -> Result<u64, Refusal> {
-    let unavailable = |reason: String| Refusal::Store(StoreError::Unavailable(reason));
-    let body = codec::encode(&StoreRequest::ReadIndex).map_err(|e| unavailable(e.to_string()))?;
-    let answer = transport
-        .request(leader, Protocol::Store, body, limits::ATTEMPT_TIMEOUT)
-        .await
-        .map_err(|error| unavailable(error.to_string()))?;
-    match codec::decode::<Result<StoreReply, Refusal>>(&answer) {
-        Ok(Ok(StoreReply::ReadIndex(index))) => Ok(index),
-        Ok(Ok(other)) => Err(unavailable(format!("an answer of another kind: {other:?}"))),
+async fn ask(parts: &Parts, leader: NodeId) -> Result<u64, Refusal> {
+    let (transport, epochs) = (parts.transport.as_ref(), parts.epochs.as_ref());
+    let request = &StoreRequest::ReadIndex;
+    let asked =
+        store_protocol::ask(transport, Some(epochs), leader, request, limits::ATTEMPT_TIMEOUT);
+    match asked.await {
+        Ok(StoreReply::ReadIndex(index)) => Ok(index),
+        Ok(other) => Err(store_protocol::unexpected(&other)),
         // The leader's disk is not the cluster's: the next leader may answer.
-        Ok(Err(Refusal::Store(StoreError::Storage(reason)))) => Err(unavailable(reason)),
-        Ok(Err(refusal)) => Err(refusal),
-        Err(error) => Err(unavailable(error.to_string())),
+        Err(Refusal::Store(StoreError::Storage(reason))) => {
+            Err(StoreError::Unavailable(reason).into())
+        }
+        Err(refusal) => Err(refusal),
     }
 }
 

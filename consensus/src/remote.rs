@@ -11,8 +11,11 @@ use tokio::{
 };
 
 use crate::{
-    Peers, frames, limits,
-    store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
+    Peers,
+    epochs::Epochs,
+    frames, limits,
+    parts::{Parts, is_dead},
+    store_protocol::{self, ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
 };
 use skein_store::{
     Consistency, Key, KeyRange, ListOptions, Listing, Record, Revision, StoreClient, StoreError,
@@ -22,6 +25,8 @@ use skein_store::{
 /// A client of whichever peer has a replica and answers.
 pub struct RemoteStore {
     transport: Arc<dyn Transport>,
+    /// The replica beside it, which may belong to an epoch.
+    beside: Option<Parts>,
     peers: watch::Receiver<Peers>,
     /// The peer that served last.
     preferred: Mutex<Option<NodeId>>,
@@ -30,13 +35,27 @@ pub struct RemoteStore {
 /// Why one attempt at one peer failed, and whether another may do better.
 enum Failed {
     TryNext(String),
+    /// A replica misses the majority; another may be on the side that has it.
+    NoQuorum(StoreError),
     Final(StoreError),
 }
 
 impl RemoteStore {
     /// A client of the nodes in `peers`.
     pub fn new(transport: Arc<dyn Transport>, peers: watch::Receiver<Peers>) -> Arc<Self> {
-        Arc::new(Self { transport, peers, preferred: Mutex::new(None) })
+        Arc::new(Self { transport, beside: None, peers, preferred: Mutex::new(None) })
+    }
+
+    /// The same on a node with a replica, which deals with its own epoch only.
+    pub(crate) fn beside(parts: Parts, peers: watch::Receiver<Peers>) -> Arc<Self> {
+        let transport = Arc::clone(&parts.transport);
+        Arc::new(Self { transport, beside: Some(parts), peers, preferred: Mutex::new(None) })
+    }
+
+    /// The epoch to ask in: none while the replica is empty.
+    fn epochs(&self) -> Option<&Epochs> {
+        let beside = self.beside.as_ref().filter(|parts| parts.is_initialized());
+        beside.map(|parts| parts.epochs.as_ref())
     }
 
     /// Whom to ask, the most promising first.
@@ -62,8 +81,14 @@ impl RemoteStore {
         let mut last = "no other node is known".to_owned();
         let mut attempted = false;
         loop {
+            let mut no_quorum = None;
             for node in self.candidates() {
-                last = match attempt(node).await {
+                let outcome = tokio::select! {
+                    biased;
+                    outcome = attempt(node) => outcome,
+                    () = self.dies(node) => Err(Failed::TryNext(format!("node {node} died"))),
+                };
+                last = match outcome {
                     Ok(value) => {
                         self.prefer(Some(node));
                         return Ok(value);
@@ -73,13 +98,23 @@ impl RemoteStore {
                         error.to_string()
                     }
                     Err(Failed::Final(error)) => return Err(error),
-                    Err(Failed::TryNext(reason)) => reason,
+                    Err(Failed::NoQuorum(error)) => {
+                        let reason = error.to_string();
+                        no_quorum = Some(error).filter(|_| !attempted).or(no_quorum);
+                        reason
+                    }
+                    Err(Failed::TryNext(reason)) => {
+                        attempted = true;
+                        reason
+                    }
                 };
-                attempted = true;
                 self.prefer(None);
                 if Instant::now() >= deadline {
                     return Err(StoreError::Unavailable(last));
                 }
+            }
+            if let Some(error) = no_quorum {
+                return Err(error);
             }
             if Instant::now() + limits::RETRY_PAUSE >= deadline {
                 return Err(StoreError::Unavailable(last));
@@ -88,21 +123,28 @@ impl RemoteStore {
         }
     }
 
+    /// Returns when membership gives `node` up, which it may do before the attempt's time is up.
+    async fn dies(&self, node: NodeId) {
+        let mut peers = self.peers.clone();
+        if is_dead(&peers.borrow(), node) {
+            // Tried all the same, there being nobody else.
+            return std::future::pending().await;
+        }
+        if peers.wait_for(|peers| is_dead(peers, node)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     async fn ask(&self, node: NodeId, request: &StoreRequest) -> Result<StoreReply, Failed> {
-        let body = codec::encode(request)
-            .map_err(|error| Failed::Final(StoreError::Invalid(error.to_string())))?;
-        let answer = self
-            .transport
-            .request(node, Protocol::Store, body, limits::ATTEMPT_TIMEOUT)
+        let transport = self.transport.as_ref();
+        let deadline = limits::ATTEMPT_TIMEOUT;
+        store_protocol::ask(transport, self.epochs(), node, request, deadline)
             .await
-            .map_err(failed)?;
-        let reply: Result<StoreReply, Refusal> =
-            codec::decode(&answer).map_err(|error| Failed::TryNext(error.to_string()))?;
-        reply.map_err(Failed::from)
+            .map_err(Failed::from)
     }
 
     async fn open(&self, node: NodeId, request: &StreamRequest) -> Result<BoxedStream, Failed> {
-        let header = codec::encode(request)
+        let header = codec::encode(&(self.epochs().map(Epochs::own), request))
             .map_err(|error| Failed::Final(StoreError::Invalid(error.to_string())))?;
         self.transport
             .open(node, Protocol::Store, header, limits::ATTEMPT_TIMEOUT)
@@ -141,7 +183,8 @@ impl RemoteStore {
             let mut stream = stream?;
             let error = match receive(&mut stream).await {
                 Ok(WatchPart::Batch(batch)) => return Some((Ok(batch), Some(stream))),
-                Ok(WatchPart::Refused(Refusal::Store(error))) | Err(Failed::Final(error)) => error,
+                Ok(WatchPart::Refused(Refusal::Store(error)))
+                | Err(Failed::Final(error) | Failed::NoQuorum(error)) => error,
                 Ok(WatchPart::Refused(refusal)) => StoreError::Unavailable(refusal.to_string()),
                 Ok(WatchPart::Started) => {
                     StoreError::Unavailable("the watch started twice".to_owned())
@@ -153,9 +196,13 @@ impl RemoteStore {
     }
 }
 
-/// Peers in the order to ask them: the one that served last, then the living, then the rest.
+/// Peers in the order to ask them: the one that served last, then the other living ones; the dead
+/// only if all are.
 fn order(peers: &[crate::PeerState], preferred: Option<NodeId>, own: NodeId) -> Vec<NodeId> {
     let mut others: Vec<_> = peers.iter().filter(|peer| peer.id != own).collect();
+    if others.iter().any(|peer| peer.alive) {
+        others.retain(|peer| peer.alive);
+    }
     others.sort_by_key(|peer| (Some(peer.id) != preferred || !peer.alive, !peer.alive));
     others.into_iter().map(|peer| peer.id).collect()
 }
@@ -173,7 +220,12 @@ fn failed(error: RpcError) -> Failed {
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::NotLeader(_) | Refusal::NoReplica => Self::TryNext(refusal.to_string()),
+            Refusal::NotLeader(_) | Refusal::NoReplica | Refusal::OtherEpoch(_) => {
+                Self::TryNext(refusal.to_string())
+            }
+            Refusal::Store(error @ StoreError::NoQuorum { .. }) => Self::NoQuorum(error),
+            // The replica asked was left behind; the others may not be.
+            Refusal::Store(error @ StoreError::Outdated { .. }) => Self::TryNext(error.to_string()),
             Refusal::Store(StoreError::Unavailable(reason)) => Self::TryNext(reason),
             // A replica with a broken disk; the others' are not.
             Refusal::Store(StoreError::Storage(reason)) => Self::TryNext(reason),
@@ -223,7 +275,7 @@ impl StoreClient for RemoteStore {
 }
 
 fn unexpected(reply: &StoreReply) -> StoreError {
-    StoreError::Unavailable(format!("an answer of another kind: {reply:?}"))
+    StoreError::Unavailable(store_protocol::unexpected(reply).to_string())
 }
 
 #[cfg(test)]
@@ -298,8 +350,9 @@ mod tests {
         };
         let peers = [peer(1, true), peer(2, false), peer(3, true), peer(4, true)];
         let ids = |nodes: Vec<NodeId>| nodes.into_iter().map(|node| node.0).collect::<Vec<_>>();
-        assert_eq!(ids(order(&peers, None, NodeId(1))), [3, 4, 2]);
-        assert_eq!(ids(order(&peers, Some(NodeId(4)), NodeId(1))), [4, 3, 2]);
-        assert_eq!(ids(order(&peers, Some(NodeId(2)), NodeId(1))), [3, 4, 2]);
+        assert_eq!(ids(order(&peers, None, NodeId(1))), [3, 4]);
+        assert_eq!(ids(order(&peers, Some(NodeId(4)), NodeId(1))), [4, 3]);
+        assert_eq!(ids(order(&peers, Some(NodeId(2)), NodeId(1))), [3, 4]);
+        assert_eq!(ids(order(&[peer(1, true), peer(2, false)], None, NodeId(1))), [2]);
     }
 }

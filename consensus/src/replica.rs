@@ -3,172 +3,154 @@
 use std::{io, sync::Arc};
 
 use openraft::{
-    Config, EmptyNode, Instant, SnapshotPolicy,
-    async_runtime::WatchReceiver,
+    EmptyNode,
     errors::{InitializeError, RaftError},
 };
 use skein_net::{NodeId, Protocol, Transport};
 use tokio::{
-    sync::{oneshot, watch},
-    time::{Duration, MissedTickBehavior, interval, timeout},
+    sync::{broadcast, oneshot, watch},
+    time::{Duration, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    Peers, RaftStatus, autopilot, limits,
+    Decision, Peers, RaftStatus, autopilot,
+    config::{ReplicaConfig, raft_config},
+    elections::{elector, measured::Measured},
+    epochs::Epochs,
+    handover, limits,
     network::Network,
-    raft_handler::{LastContact, RaftHandler},
+    parts::Parts,
+    raft_handler::RaftHandler,
     reads::{self, Reads},
+    recovery::{
+        self, Ordered, Plan, Survey, repair,
+        respond::{self, Responder},
+    },
     replica_store::ReplicaStore,
-    status::status_of,
+    status_feed,
     store_handler::StoreHandler,
     writes::{self, Writes},
 };
 use skein_store::{
-    Disk, LogStore, Machine, Owner, Published, Raft, SharedStore, StartError, StateMachine,
+    Disk, Epoch, LogStore, Machine, MemoryDisk, Owner, Published, Raft, SharedStore, StartError,
+    StateMachine, StoreError, recovery as recovery_files,
 };
-
-/// When a leader is taken for dead.
-///
-/// A follower asks for votes when it has heard nothing for between `election_max + election_min`
-/// and twice `election_max` (openraft counts the leader's lease first). The defaults elect a new
-/// leader 0.55–0.7 s after the old one died, and let a starved machine miss four heartbeats.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
-    /// Between two heartbeats of the leader.
-    pub heartbeat: Duration,
-    /// Least random part of the wait.
-    pub election_min: Duration,
-    /// The leader's lease, and the greatest random part of the wait.
-    pub election_max: Duration,
-}
-
-impl Default for Timing {
-    fn default() -> Self {
-        Self {
-            heartbeat: Duration::from_millis(100),
-            election_min: Duration::from_millis(200),
-            election_max: Duration::from_millis(350),
-        }
-    }
-}
-
-/// How much of the log is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retention {
-    /// Entries between two snapshots.
-    pub snapshot_entries: u64,
-    /// Entries kept behind a snapshot for followers that lag.
-    pub keep_entries: u64,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { snapshot_entries: limits::SNAPSHOT_ENTRIES, keep_entries: limits::LOG_KEEP_ENTRIES }
-    }
-}
-
-/// What a replica needs to know.
-#[derive(Clone, Debug)]
-pub struct ReplicaConfig {
-    /// Where its files are.
-    pub disk: Disk,
-    /// The cluster; data of another is refused.
-    pub cluster_id: String,
-    /// Election timing.
-    pub timing: Timing,
-    /// Log retention.
-    pub retention: Retention,
-}
-
-impl ReplicaConfig {
-    /// A replica of `cluster_id` on `disk` with the usual timing and retention.
-    pub fn new(disk: Disk, cluster_id: impl Into<String>) -> Self {
-        let (timing, retention) = (Timing::default(), Retention::default());
-        Self { disk, cluster_id: cluster_id.into(), timing, retention }
-    }
-}
 
 /// Why a group could not be founded.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("the raft group cannot be founded: {0}")]
 pub struct FoundError(String);
 
-/// A voter that answered no heartbeat for this long is not worth handing over to.
-const HEIR_SILENCE: Duration = Duration::from_secs(1);
-
-/// How often the status is looked at when Raft reports nothing new.
-const STATUS_INTERVAL: Duration = Duration::from_millis(500);
-
 /// A running replica.
 pub struct Replica {
-    raft: Raft,
     store: ReplicaStore,
+    recovery: Responder,
+    decisions: broadcast::Sender<Decision>,
+    silent: watch::Sender<bool>,
     tasks: TaskTracker,
-    cancel: CancellationToken,
     log_closed: oneshot::Receiver<()>,
 }
 
 impl Replica {
-    /// Opens the files, starts Raft where it left off and serves peers over `transport`. `peers`
-    /// is who the autopilot may make members of.
+    /// Carries out what was ordered, opens the files, starts Raft where it left off and serves
+    /// peers over `transport`. `peers` is who the autopilot may make members of.
+    ///
+    /// Where the files are damaged the replica starts all the same, takes part in nothing, says
+    /// so in [`RaftStatus::failure`] and has itself repaired: the group lets it go, and it asks to
+    /// be started again, empty.
     pub async fn start(
         config: ReplicaConfig,
         transport: Arc<dyn Transport>,
         peers: watch::Receiver<Peers>,
     ) -> Result<Self, StartError> {
         let owner = Owner { cluster: config.cluster_id.clone(), node: transport.local_id() };
-        let (machine, log, log_closed) = open(&config.disk, owner).await?;
+        let opened = open(&config.disk, &owner).await?;
+        let epochs = Epochs::new(config.disk.clone(), opened.epoch, opened.outdated);
+        let epochs = Arc::new(epochs);
+        let measured = Arc::new(Measured::new(config.timing));
         let raft = Raft::new(
             transport.local_id().0,
             Arc::new(raft_config(&config)?),
-            Network(Arc::clone(&transport)),
-            log,
-            StateMachine(Arc::clone(&machine)),
+            Network {
+                transport: Arc::clone(&transport),
+                epochs: Arc::clone(&epochs),
+                measured: Arc::clone(&measured),
+            },
+            opened.log,
+            StateMachine(Arc::clone(&opened.machine)),
         )
         .await
         .map_err(|error| StartError::Raft(error.to_string()))?;
+        let parts = Parts {
+            raft,
+            transport,
+            measured,
+            epochs,
+            peers,
+            damage: opened.damage,
+            leaving: Arc::default(),
+            ordered: Arc::default(),
+            restart: CancellationToken::new(),
+            cancel: CancellationToken::new(),
+        };
+        Ok(Self::run(parts, opened.machine, config.disk, opened.log_closed))
+    }
 
-        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let contact = Arc::new(LastContact::default());
-        let first = status_of(&raft.metrics().borrow_watched(), false);
+    /// Starts the tasks and serves peers.
+    fn run(
+        parts: Parts,
+        machine: Arc<Machine>,
+        disk: Disk,
+        log_closed: oneshot::Receiver<()>,
+    ) -> Self {
+        let tasks = TaskTracker::new();
+        let first = status_feed::look(&parts, Duration::ZERO);
         let (status_sender, status) = watch::channel(first);
         let (writes, write_line) = Writes::new();
         let (reads, read_line) = Reads::new();
-        let followed = Arc::clone(&contact);
-        let store = ReplicaStore { transport, machine, status, contact, writes, reads };
+        let (silent, decisions) =
+            (watch::Sender::new(false), broadcast::Sender::new(limits::DECISIONS));
+        let store = ReplicaStore { parts: parts.clone(), machine, status, writes, reads };
+        let recovery = Responder { parts: parts.clone(), disk };
+        let cancel = &parts.cancel;
 
-        tasks.spawn(follow(raft.clone(), followed, status_sender, cancel.clone()));
+        tasks.spawn(status_feed::run(parts.clone(), status_sender));
+        tasks.spawn(respond::restart(parts.clone()));
+        tasks.spawn(elector::run(parts.clone()));
+        tasks.spawn(elector::beat(parts.clone(), silent.subscribe()));
+        tasks.spawn(handover::watch_disk(parts.clone(), silent.clone()));
         tasks.spawn(release_watchers(
             Arc::clone(store.machine.published()),
             store.status.clone(),
             cancel.clone(),
         ));
-        tasks.spawn(writes::run(raft.clone(), write_line, cancel.clone()));
-        tasks.spawn(reads::run(
-            raft.clone(),
-            Arc::clone(&store.transport),
-            store.status.clone(),
-            read_line,
-            cancel.clone(),
-        ));
+        tasks.spawn(writes::run(parts.raft.clone(), write_line, cancel.clone()));
+        tasks.spawn(reads::run(parts.clone(), store.status.clone(), read_line));
         tasks.spawn(checkpoint(Arc::clone(&store.machine), cancel.clone()));
-        let status = store.status.clone();
-        tasks.spawn(autopilot::driver::run(raft.clone(), status, peers, cancel.clone()));
+        if parts.damage.is_some() {
+            tasks.spawn(repair::run(recovery.clone()));
+        }
+        let autopilot =
+            autopilot::driver::Driver::new(parts.clone(), silent.clone(), decisions.clone());
+        tasks.spawn(autopilot.run());
         tasks.close();
 
-        let raft_handler = RaftHandler::new(raft.clone(), Arc::clone(&store.contact));
-        store.transport.register(Protocol::Raft, Arc::new(raft_handler));
-        let store_handler = StoreHandler::new(raft.clone(), store.clone(), cancel.clone());
-        store.transport.register(Protocol::Store, Arc::new(store_handler));
-        Ok(Self { raft, store, tasks, cancel, log_closed })
+        let transport = &parts.transport;
+        transport.register(Protocol::Raft, Arc::new(RaftHandler::new(parts.clone())));
+        let store_handler = StoreHandler::new(store.clone(), recovery.clone());
+        transport.register(Protocol::Store, Arc::new(store_handler));
+        Self { store, recovery, decisions, silent, tasks, log_closed }
     }
 
     /// Founds a group of this node alone; does nothing if it belongs to one. Only the first node
     /// of a cluster does this: every other one waits to be added.
     pub async fn initialize(&self) -> Result<(), FoundError> {
+        if let Some(damage) = &self.parts().damage {
+            return Err(FoundError(damage.to_string()));
+        }
         let members = std::collections::BTreeMap::from([(self.id().0, EmptyNode::default())]);
-        match self.raft.initialize(members).await {
+        match self.parts().raft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(FoundError(error.to_string())),
         }
@@ -176,7 +158,7 @@ impl Replica {
 
     /// This node.
     pub fn id(&self) -> NodeId {
-        self.store.transport.local_id()
+        self.parts().own()
     }
 
     /// The store through this replica.
@@ -193,24 +175,56 @@ impl Replica {
         self.store.clone()
     }
 
+    /// What the autopilot decides from now on, while this node leads.
+    pub fn decisions(&self) -> broadcast::Receiver<Decision> {
+        self.decisions.subscribe()
+    }
+
+    /// Fires when an order waits for this replica to be stopped and started again.
+    pub fn restart_requested(&self) -> CancellationToken {
+        self.parts().restart.clone()
+    }
+
+    /// Hands leadership over if this node leads; returns when another leads or nobody can.
+    pub async fn hand_over(&self) {
+        handover::hand_over(self.parts(), &self.silent).await;
+    }
+
+    /// Asks every host, this one too, what its replica holds.
+    pub async fn survey(&self) -> Vec<Survey> {
+        let peers = self.parts().peers.borrow().clone();
+        recovery::ask::survey(&self.recovery, &peers).await
+    }
+
+    /// Orders a lost cluster to go on by `plan`: first whoever is to lead, and if it obeys the
+    /// others. Each one asks to be started again.
+    pub async fn recover(&self, plan: &Plan) -> Vec<Ordered> {
+        recovery::ask::recover(&self.recovery, plan).await
+    }
+
+    /// Orders this replica, which a recovery left behind, to start empty in the cluster's epoch.
+    /// It then asks to be started again.
+    pub async fn rejoin(&self) -> Result<(), StoreError> {
+        self.recovery.rejoin().await
+    }
+
+    fn parts(&self) -> &Parts {
+        &self.store.parts
+    }
+
     /// Hands leadership over if this node leads, writes the state down and stops. When it
     /// returns the files are closed.
     pub async fn shutdown(self) {
         self.hand_over().await;
-        if let Err(error) = self.raft.shutdown().await {
-            tracing::warn!(%error, "raft did not stop cleanly");
-        }
-        self.store.machine.published().close();
-        self.cancel.cancel();
-        self.tasks.wait().await;
+        self.stop().await;
         if let Err(error) = self.store.machine.checkpoint().await {
             // Nothing is lost: the log has it, and is replayed at the next start.
             tracing::warn!(%error, "the state was not written down");
         }
-        let Self { raft, store, log_closed, .. } = self;
-        store.transport.register(Protocol::Raft, Arc::new(Gone));
-        store.transport.register(Protocol::Store, Arc::new(Gone));
-        drop((raft, store));
+        let Self { store, recovery, log_closed, .. } = self;
+        store.parts.transport.register(Protocol::Raft, Arc::new(Gone));
+        store.parts.transport.register(Protocol::Store, Arc::new(Gone));
+        drop((store, recovery));
         // Ends by an error when the writer has gone, which is what is waited for.
         if timeout(limits::CLOSE_TIMEOUT, log_closed).await.is_err() {
             tracing::warn!("the raft log is still open");
@@ -220,60 +234,16 @@ impl Replica {
     /// Stops at once and leaves everything as it is, as a crash does: for tests of what comes
     /// after one.
     pub async fn abort(self) {
-        self.cancel.cancel();
-        self.store.machine.published().close();
-        if let Err(error) = self.raft.shutdown().await {
+        self.stop().await;
+    }
+
+    async fn stop(&self) {
+        if let Err(error) = self.parts().raft.shutdown().await {
             tracing::warn!(%error, "raft did not stop cleanly");
         }
+        self.store.machine.published().close();
+        self.parts().cancel.cancel();
         self.tasks.wait().await;
-    }
-
-    /// Waits for a change of members under way: in the middle of one the group may depend on
-    /// this node.
-    async fn finish_change(&self) {
-        let mut metrics = self.raft.metrics();
-        let finished = async {
-            while metrics.borrow_watched().membership_config.get_joint_config().len() > 1 {
-                if metrics.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        if timeout(limits::HANDOVER_TIMEOUT, finished).await.is_err() {
-            tracing::warn!("the members of the raft group are still changing");
-        }
-    }
-
-    async fn hand_over(&self) {
-        self.finish_change().await;
-        let mut status = self.status();
-        let heir = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            if !metrics.state.is_leader() {
-                return;
-            }
-            let replication = metrics.replication.iter().flatten();
-            let voters: Vec<u64> = metrics.membership_config.membership().voter_ids().collect();
-            let answers = |id: &u64| {
-                let heartbeats = metrics.heartbeat.as_ref();
-                let last = heartbeats.and_then(|all| all.get(id)).and_then(Option::as_ref);
-                last.is_some_and(|at| at.elapsed() < HEIR_SILENCE)
-            };
-            replication
-                .filter(|(id, _)| **id != metrics.id && voters.contains(id) && answers(id))
-                .max_by_key(|(_, matched)| **matched)
-                .map(|(id, _)| *id)
-        };
-        let Some(heir) = heir else { return };
-        if let Err(error) = self.raft.trigger().transfer_leader(heir).await {
-            tracing::warn!(%error, "leadership was not handed over");
-            return;
-        }
-        let over = status.wait_for(|now| !now.is_leader());
-        if timeout(limits::HANDOVER_TIMEOUT, over).await.is_err() {
-            tracing::warn!(to = %NodeId(heir), "leadership was not taken over in time");
-        }
     }
 }
 
@@ -287,67 +257,48 @@ impl skein_net::Handler for Gone {
     }
 }
 
-type Opened = (Arc<Machine>, LogStore, oneshot::Receiver<()>);
+/// The files of a replica, or what stands in for damaged ones.
+struct Opened {
+    machine: Arc<Machine>,
+    log: LogStore,
+    log_closed: oneshot::Receiver<()>,
+    epoch: Epoch,
+    outdated: Option<Epoch>,
+    damage: Option<Arc<str>>,
+}
 
-/// Opens both files; reading them may take a while.
-async fn open(disk: &Disk, owner: Owner) -> Result<Opened, StartError> {
-    let open = |disk: &Disk, owner: &Owner| {
+impl Opened {
+    fn open(disk: &Disk, owner: &Owner) -> Result<Self, StartError> {
+        let epoch = recovery_files::carry_out(disk, owner)?;
+        let outdated = recovery_files::outdated(disk)
+            .map_err(|source| StartError::Disk { file: "epoch", source })?;
         let machine = Machine::open(disk, owner)?;
-        let (log, closed) = LogStore::open(disk, owner, Arc::clone(&machine))?;
-        Ok((machine, log, closed))
-    };
-    if let Disk::Memory(_) = disk {
-        return open(disk, &owner);
+        let (log, log_closed) = LogStore::open(disk, owner, Arc::clone(&machine))?;
+        Ok(Self { machine, log, log_closed, epoch, outdated, damage: None })
     }
-    let disk = disk.clone();
-    tokio::task::spawn_blocking(move || open(&disk, &owner))
-        .await
-        .map_err(|error| StartError::Raft(error.to_string()))?
+
+    /// An empty replica in memory, which takes part in nothing: a host without usable files is
+    /// still a host.
+    fn without_files(owner: &Owner, damage: &StartError) -> Result<Self, StartError> {
+        tracing::error!(error = %damage, "the replica takes part in nothing until it is repaired");
+        let memory = Disk::Memory(MemoryDisk::new());
+        Ok(Self { damage: Some(damage.to_string().into()), ..Self::open(&memory, owner)? })
+    }
 }
 
-fn raft_config(config: &ReplicaConfig) -> Result<Config, StartError> {
-    let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    let raft = Config {
-        cluster_name: config.cluster_id.clone(),
-        heartbeat_interval: millis(config.timing.heartbeat),
-        election_timeout_min: millis(config.timing.election_min),
-        election_timeout_max: millis(config.timing.election_max),
-        install_snapshot_timeout: millis(limits::SNAPSHOT_INSTALL),
-        max_payload_entries: limits::APPEND_ENTRIES,
-        snapshot_policy: SnapshotPolicy::LogsSinceLast(config.retention.snapshot_entries),
-        max_in_snapshot_log_to_keep: config.retention.keep_entries,
-        purge_batch_size: config.retention.snapshot_entries / 4,
-        enable_pre_vote: Some(true),
-        // A restarted leader is elected like anybody else: its state may be older than its term.
-        enable_leader_restore: Some(false),
-        backoff: "50ms 100ms 200ms ...500ms".to_owned(),
-        ..Config::default()
+/// Opens the files; reading them may take a while.
+async fn open(disk: &Disk, owner: &Owner) -> Result<Opened, StartError> {
+    let opened = if matches!(disk, Disk::Directory(_)) {
+        let (disk, owner) = (disk.clone(), owner.clone());
+        tokio::task::spawn_blocking(move || Opened::open(&disk, &owner))
+            .await
+            .map_err(|error| StartError::Raft(error.to_string()))?
+    } else {
+        Opened::open(disk, owner)
     };
-    raft.validate().map_err(|error| StartError::Raft(error.to_string()))
-}
-
-/// Keeps the status current.
-async fn follow(
-    raft: Raft,
-    contact: Arc<LastContact>,
-    status: watch::Sender<RaftStatus>,
-    cancel: CancellationToken,
-) {
-    let mut metrics = raft.metrics();
-    let mut ticks = interval(STATUS_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        let now = status_of(&metrics.borrow_watched(), contact.is_recent());
-        status.send_if_modified(|before| {
-            let changed = *before != now;
-            *before = now;
-            changed
-        });
-        tokio::select! {
-            () = cancel.cancelled() => return,
-            changed = metrics.changed() => if changed.is_err() { return },
-            _ = ticks.tick() => {}
-        }
+    match opened {
+        Err(error @ StartError::Damaged { .. }) => Opened::without_files(owner, &error),
+        other => other,
     }
 }
 

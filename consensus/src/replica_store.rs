@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use skein_net::{NodeId, Protocol, Transport, codec};
+use skein_net::NodeId;
 use tokio::{
     sync::watch,
     time::{Instant, timeout, timeout_at},
@@ -11,9 +11,9 @@ use tokio::{
 
 use crate::{
     RaftStatus, limits,
-    raft_handler::LastContact,
+    parts::Parts,
     reads::Reads,
-    store_protocol::{Refusal, StoreReply, StoreRequest},
+    store_protocol::{self, Refusal, StoreReply, StoreRequest},
     writes::Writes,
 };
 use skein_store::{
@@ -24,10 +24,9 @@ use skein_store::{
 /// Reads here, writes through whoever leads. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct ReplicaStore {
-    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) parts: Parts,
     pub(crate) machine: Arc<Machine>,
     pub(crate) status: watch::Receiver<RaftStatus>,
-    pub(crate) contact: Arc<LastContact>,
     pub(crate) writes: Writes,
     pub(crate) reads: Reads,
 }
@@ -41,7 +40,17 @@ impl ReplicaStore {
 
     /// Whether the data here follows the cluster's.
     pub(crate) fn is_current(&self) -> bool {
-        self.has_data() && (self.status.borrow().is_leader() || self.contact.is_recent())
+        let heard = self.parts.measured.silent_for();
+        let follows = heard.is_some_and(|ago| ago < limits::LEADER_SILENCE);
+        self.has_data() && (self.status.borrow().is_leader() || follows)
+    }
+
+    /// Whether no peer knows better than this replica that nothing can be written: it is a voter
+    /// that misses the majority, or was left behind by a recovery.
+    pub(crate) fn is_decisive(&self) -> bool {
+        let status = self.status.borrow();
+        let votes = status.voters.contains(&status.id);
+        self.has_data() && (status.outdated.is_some() || (status.quorum_lost && votes))
     }
 
     /// One attempt at a write, through `leader`.
@@ -50,26 +59,37 @@ impl ReplicaStore {
         leader: NodeId,
         transaction: &Transaction,
     ) -> Result<Vec<Revision>, Refusal> {
-        if leader == self.transport.local_id() {
+        if leader == self.parts.own() {
             return self.writes.propose(transaction.clone()).await;
         }
-        let unavailable = |reason: String| Refusal::Store(StoreError::Unavailable(reason));
-        let request = StoreRequest::Propose(transaction.clone());
-        let body =
-            codec::encode(&request).map_err(|error| StoreError::Invalid(error.to_string()))?;
-        let answer = self
-            .transport
-            .request(leader, Protocol::Store, body, limits::ATTEMPT_TIMEOUT)
-            .await
-            .map_err(|error| unavailable(error.to_string()))?;
-        match codec::decode::<Result<StoreReply, Refusal>>(&answer) {
-            Ok(Ok(StoreReply::Written(revisions))) => Ok(revisions),
-            Ok(Ok(other)) => Err(unavailable(format!("an answer of another kind: {other:?}"))),
+        let (transport, epochs) = (self.parts.transport.as_ref(), self.parts.epochs.as_ref());
+        let request = &StoreRequest::Propose(transaction.clone());
+        let asked =
+            store_protocol::ask(transport, Some(epochs), leader, request, limits::ATTEMPT_TIMEOUT);
+        match asked.await {
+            Ok(StoreReply::Written(revisions)) => Ok(revisions),
+            Ok(other) => Err(store_protocol::unexpected(&other)),
             // The leader's disk is not the cluster's: the next leader may take the write.
-            Ok(Err(Refusal::Store(StoreError::Storage(reason)))) => Err(unavailable(reason)),
-            Ok(Err(refusal)) => Err(refusal),
-            Err(error) => Err(unavailable(error.to_string())),
+            Err(Refusal::Store(StoreError::Storage(reason))) => {
+                Err(StoreError::Unavailable(reason).into())
+            }
+            Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Why nothing can be written or read for certain now, if that is known.
+    pub(crate) fn impossible(&self) -> Option<StoreError> {
+        let status = self.status.borrow();
+        match status.outdated {
+            Some(current) => Some(StoreError::Outdated { own: status.epoch, current }),
+            None => {
+                status.quorum_lost.then(|| StoreError::NoQuorum { missing: status.missing.clone() })
+            }
+        }
+    }
+
+    fn check_possible(&self) -> Result<(), StoreError> {
+        self.impossible().map_or(Ok(()), Err)
     }
 
     /// The leader this node believes in.
@@ -77,11 +97,13 @@ impl ReplicaStore {
         self.status.borrow().leader
     }
 
-    /// Waits until the leader is another than `leader`, or not at all if it has one.
+    /// Waits until the leader is another than `leader`, or nobody can lead.
     async fn leader_changes(&self, leader: Option<NodeId>) {
         let mut status = self.status.clone();
+        let changed =
+            |now: &RaftStatus| now.leader != leader || now.quorum_lost || now.outdated.is_some();
         // The sender lives as long as the replica; without it nothing changes any more.
-        if status.wait_for(|now| now.leader != leader).await.is_err() {
+        if status.wait_for(changed).await.is_err() {
             std::future::pending::<()>().await;
         }
     }
@@ -109,6 +131,7 @@ impl ReplicaStore {
 
     async fn read_index(&self, deadline: Instant) -> Result<u64, StoreError> {
         loop {
+            self.check_possible()?;
             let leader = self.leader();
             let refusal = match self.reads.index().await {
                 Ok(index) => return Ok(index),
@@ -127,7 +150,7 @@ impl ReplicaStore {
     ) -> Result<(), StoreError> {
         let error = match refusal {
             Refusal::Store(StoreError::Unavailable(reason)) => StoreError::Unavailable(reason),
-            Refusal::NotLeader(_) | Refusal::NoReplica => {
+            Refusal::NotLeader(_) | Refusal::NoReplica | Refusal::OtherEpoch(_) => {
                 StoreError::Unavailable(leader.map_or("none is known".to_owned(), |node| {
                     format!("node {node} does not lead")
                 }))
@@ -150,6 +173,14 @@ impl StoreClient for ReplicaStore {
         let deadline = Instant::now() + limits::WRITE_TIMEOUT;
         let mut attempted = false;
         loop {
+            match self.impossible() {
+                None => {}
+                // An earlier attempt may be applied once the missing are back.
+                Some(error @ StoreError::NoQuorum { .. }) if attempted => {
+                    return Err(StoreError::Unavailable(error.to_string()));
+                }
+                Some(error) => return Err(error),
+            }
             let leader = self.leader();
             let attempt = async {
                 match leader {

@@ -7,3 +7,4 @@ mod disks;
 mod faults;
 mod linearizability;
 mod membership;
+mod recovery;

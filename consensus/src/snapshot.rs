@@ -8,7 +8,7 @@ use crate::{
     limits,
 };
 use skein_store::{
-    Answer, Record, RequestId, RequestMemory, Revision, SnapshotMeta, State, View, Vote,
+    Answer, Epoch, Record, RequestId, RequestMemory, Revision, SnapshotMeta, State, View, Vote,
 };
 
 /// The highest number of a request that is believed: no cluster gets there, and counting on from
@@ -18,6 +18,7 @@ const MAX_SEQUENCE: u64 = u64::MAX / 2;
 /// What opens the stream: who sends it, and what it covers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Header {
+    pub(crate) epoch: Epoch,
     pub(crate) vote: Vote,
     pub(crate) meta: SnapshotMeta,
 }

@@ -1,12 +1,12 @@
 //! What a replica tells about itself.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc};
 
-use openraft::{Instant, RaftMetrics, ServerState};
+use openraft::{Instant as _, RaftMetrics, ServerState};
 use skein_net::NodeId;
 use tokio::time::Duration;
 
-use skein_store::{Group, LogId};
+use skein_store::{Epoch, Group, LogId};
 
 /// A node of the cluster, as membership sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,11 @@ pub struct RaftStatus {
     pub id: NodeId,
     /// Whether it belongs to a group.
     pub initialized: bool,
+    /// The life of the cluster it belongs to.
+    pub epoch: Epoch,
+    /// The epoch the cluster is in, if that is not this replica's: it takes part in nothing and
+    /// must rejoin.
+    pub outdated: Option<Epoch>,
     /// The current term.
     pub term: u64,
     /// Who leads, as far as known.
@@ -59,6 +64,11 @@ pub struct RaftStatus {
     pub role: Role,
     /// Whether a majority stands behind the leader, as far as this node can tell.
     pub quorum: bool,
+    /// Whether no majority of the voters can be reached, so that writes fail at once. Both this
+    /// and `quorum` are false while it is not known, in an election.
+    pub quorum_lost: bool,
+    /// The voters that are dead or do not answer.
+    pub missing: Vec<NodeId>,
     /// The members with a vote.
     pub voters: Vec<NodeId>,
     /// The members without.
@@ -67,6 +77,8 @@ pub struct RaftStatus {
     pub changing: bool,
     /// Index of the last log entry.
     pub last_log: u64,
+    /// Term of the last log entry.
+    pub last_log_term: u64,
     /// Index of the last entry applied.
     pub applied: u64,
     /// Index of the last entry known to be committed.
@@ -82,11 +94,72 @@ impl RaftStatus {
     }
 }
 
-/// A leader whose majority was silent for longer than this cannot be sure to lead.
-const QUORUM_SILENCE: Duration = Duration::from_secs(2);
+/// What is known beside openraft's metrics.
+pub(crate) struct Sight<'a> {
+    pub(crate) epoch: Epoch,
+    pub(crate) outdated: Option<Epoch>,
+    /// How long ago a leader was heard of.
+    pub(crate) heard: Option<Duration>,
+    /// How long this node has led.
+    pub(crate) led_for: Duration,
+    pub(crate) peers: &'a [PeerState],
+    pub(crate) last_log: Option<LogId>,
+    pub(crate) patience: Patience,
+}
 
-/// Translates openraft's metrics. `heard` says whether a leader was heard of lately.
-pub(crate) fn status_of(metrics: &RaftMetrics<Group>, heard: bool) -> RaftStatus {
+/// How long others may be silent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Patience {
+    /// A voter that has not answered its leader for this long is missing.
+    pub(crate) voter: Duration,
+    /// A leader that was not heard of for this long may be dead.
+    pub(crate) leader: Duration,
+    /// A replica that has not heard of a leader for this long does not follow.
+    pub(crate) following: Duration,
+}
+
+impl Sight<'_> {
+    fn is_dead(&self, id: u64) -> bool {
+        self.peers.iter().any(|peer| peer.id.0 == id && !peer.alive)
+    }
+
+    fn silent_for_more_than(&self, limit: Duration) -> bool {
+        self.heard.is_none_or(|ago| ago >= limit)
+    }
+
+    /// The voters that cannot be counted on.
+    fn missing(&self, metrics: &RaftMetrics<Group>) -> Vec<u64> {
+        let voters = metrics.membership_config.membership().voter_ids();
+        let leads = metrics.state.is_leader();
+        let answered = |id: u64| {
+            let heartbeats = metrics.heartbeat.as_ref()?;
+            heartbeats.get(&id)?.as_ref().map(|at| at.elapsed())
+        };
+        let is_missing = |id: &u64| match (leads, answered(*id)) {
+            _ if *id == metrics.id => false,
+            // An answer is worth more than what membership believes.
+            (true, Some(ago)) if self.is_dead(*id) => ago >= self.patience.leader,
+            (true, Some(ago)) => ago >= self.patience.voter,
+            (true, None) => self.is_dead(*id) || self.led_for >= self.patience.voter,
+            (false, _) if metrics.current_leader == Some(*id) => {
+                self.is_dead(*id) && self.silent_for_more_than(self.patience.leader)
+            }
+            (false, _) => self.is_dead(*id),
+        };
+        voters.filter(is_missing).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// Whether `missing` leave no majority in one of the configurations that all have to agree.
+fn is_lost(configurations: &[BTreeSet<u64>], missing: &[u64]) -> bool {
+    configurations.iter().any(|voters| {
+        let present = voters.iter().filter(|id| !missing.contains(id)).count();
+        !voters.is_empty() && present * 2 <= voters.len()
+    })
+}
+
+/// Translates openraft's metrics.
+pub(crate) fn status_of(metrics: &RaftMetrics<Group>, sight: &Sight<'_>) -> RaftStatus {
     let membership = metrics.membership_config.membership();
     let index = |id: Option<LogId>| id.map_or(0, |id| id.index);
     let role = match metrics.state {
@@ -97,29 +170,66 @@ pub(crate) fn status_of(metrics: &RaftMetrics<Group>, heard: bool) -> RaftStatus
     };
     let failure = metrics.running_state.as_ref().err().map(ToString::to_string);
     let voters: Vec<NodeId> = membership.voter_ids().map(NodeId).collect();
-    let acknowledged = metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < QUORUM_SILENCE);
+    let missing = sight.missing(metrics);
+    let leaderless = role != Role::Leader && sight.silent_for_more_than(sight.patience.leader);
+    let quorum_lost =
+        (role == Role::Leader || leaderless) && is_lost(membership.get_joint_config(), &missing);
     let alone = voters == [NodeId(metrics.id)];
+    let acknowledged =
+        metrics.last_quorum_acked.is_some_and(|at| at.elapsed() < sight.patience.following);
     let quorum = match role {
         Role::Leader => acknowledged || alone,
-        Role::Follower | Role::Learner => heard && metrics.current_leader.is_some(),
+        Role::Follower | Role::Learner => {
+            !sight.silent_for_more_than(sight.patience.following)
+                && metrics.current_leader.is_some()
+        }
         Role::Candidate => false,
     };
+    let takes_part = failure.is_none() && sight.outdated.is_none();
     RaftStatus {
         id: NodeId(metrics.id),
         initialized: !voters.is_empty(),
+        epoch: sight.epoch,
+        outdated: sight.outdated,
         term: metrics.current_term,
         leader: match role {
             Role::Leader => Some(NodeId(metrics.id)),
             _ => metrics.current_leader.map(NodeId),
         },
-        role: if failure.is_some() { Role::Learner } else { role },
-        quorum: quorum && failure.is_none(),
+        role: if takes_part { role } else { Role::Learner },
+        quorum: quorum && takes_part && !quorum_lost,
+        quorum_lost,
+        missing: missing.into_iter().map(NodeId).collect(),
         learners: membership.learner_ids().map(NodeId).collect(),
         voters,
         changing: membership.get_joint_config().len() > 1,
-        last_log: metrics.last_log_index.unwrap_or(0),
+        last_log: index(sight.last_log),
+        last_log_term: sight.last_log.map_or(0, |id| id.leader_id.term),
         applied: index(metrics.last_applied),
         committed: index(metrics.local_committed),
         failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quorum_is_lost_when_any_configuration_has_no_majority_left() {
+        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<_>>();
+        let table: [(&[&[u64]], &[u64], bool); 7] = [
+            (&[&[1, 2, 3]], &[3], false),
+            (&[&[1, 2, 3]], &[2, 3], true),
+            (&[&[1, 2]], &[2], true),
+            (&[&[1, 2, 3, 4]], &[3, 4], true),
+            (&[&[1, 2, 3], &[1, 2, 3, 4, 5]], &[4, 5], false),
+            (&[&[1, 2, 3], &[3, 4, 5]], &[4, 5], true),
+            (&[], &[], false),
+        ];
+        for (configurations, missing, lost) in table {
+            let configurations: Vec<_> = configurations.iter().map(|ids| set(ids)).collect();
+            assert_eq!(is_lost(&configurations, missing), lost, "{configurations:?} {missing:?}");
+        }
     }
 }

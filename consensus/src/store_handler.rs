@@ -5,34 +5,35 @@ use bytes::Bytes;
 use futures::StreamExt;
 use skein_net::{BoxedStream, Handler, NodeId, codec};
 use tokio::{io::AsyncReadExt, sync::Semaphore};
-use tokio_util::sync::CancellationToken;
 
 use crate::{
     frames::{self, FrameError},
     limits,
+    parts::Parts,
     reads::leader_index,
+    recovery::respond::Responder,
     replica_store::ReplicaStore,
     store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
 };
-use skein_store::{KeyRange, Raft, Record, Revision, StoreClient, StoreError};
+use skein_store::{Epoch, KeyRange, Record, Revision, StoreClient, StoreError};
 
 /// Serves [`skein_net::Protocol::Store`].
 pub(crate) struct StoreHandler {
-    raft: Raft,
+    parts: Parts,
     store: ReplicaStore,
+    recovery: Responder,
     requests: Semaphore,
     streams: Semaphore,
-    cancel: CancellationToken,
 }
 
 impl StoreHandler {
-    pub(crate) fn new(raft: Raft, store: ReplicaStore, cancel: CancellationToken) -> Self {
+    pub(crate) fn new(store: ReplicaStore, recovery: Responder) -> Self {
         Self {
-            raft,
+            parts: store.parts.clone(),
             store,
+            recovery,
             requests: Semaphore::new(limits::SERVED_REQUESTS),
             streams: Semaphore::new(limits::SERVED_STREAMS),
-            cancel,
         }
     }
 
@@ -45,7 +46,16 @@ impl StoreHandler {
         if self.store.is_current() { Ok(()) } else { Err(Refusal::NoReplica) }
     }
 
-    async fn answer(&self, request: StoreRequest) -> Result<StoreReply, Refusal> {
+    /// Lets a sender of the same epoch pass, and one whose replica belongs to none.
+    fn check_epoch(&self, from: NodeId, epoch: Option<Epoch>) -> Result<(), Refusal> {
+        let allowed = match epoch {
+            Some(epoch) => self.parts.meet(from, epoch),
+            None => !self.parts.epochs.is_outdated(),
+        };
+        if allowed { Ok(()) } else { Err(Refusal::OtherEpoch(self.parts.epochs.current())) }
+    }
+
+    async fn answer(&self, from: NodeId, request: StoreRequest) -> Result<StoreReply, Refusal> {
         let Ok(_permit) = self.requests.try_acquire() else {
             return Err(StoreError::Overloaded.into());
         };
@@ -53,7 +63,9 @@ impl StoreHandler {
             StoreRequest::Propose(transaction) => {
                 self.store.writes.propose(transaction).await.map(StoreReply::Written)
             }
-            StoreRequest::ReadIndex => leader_index(&self.raft).await.map(StoreReply::ReadIndex),
+            StoreRequest::ReadIndex => {
+                leader_index(&self.parts.raft).await.map(StoreReply::ReadIndex)
+            }
             StoreRequest::Write(transaction) => {
                 self.check_replica()?;
                 Ok(StoreReply::Written(self.store.write(transaction).await?))
@@ -63,14 +75,26 @@ impl StoreHandler {
                 let (record, revision) = self.store.get(&key, consistency).await?;
                 Ok(StoreReply::Object(record, revision))
             }
+            StoreRequest::Survey => Ok(StoreReply::Report(Box::new(self.recovery.report()))),
+            StoreRequest::Order(order) => {
+                self.recovery.obey(order).await?;
+                self.recovery.restart_soon();
+                Ok(StoreReply::Ordered)
+            }
+            StoreRequest::Leave => self.recovery.leave(from),
         }
     }
 
-    async fn serve(&self, header: &Bytes, stream: &mut BoxedStream) -> Result<(), FrameError> {
-        let request: StreamRequest = codec::decode(header)?;
+    async fn serve(
+        &self,
+        from: NodeId,
+        header: &Bytes,
+        stream: &mut BoxedStream,
+    ) -> Result<(), FrameError> {
+        let (epoch, request): (Option<Epoch>, StreamRequest) = codec::decode(header)?;
         let permit = self.streams.try_acquire();
         let allowed = match &permit {
-            Ok(_) => self.check_replica(),
+            Ok(_) => self.check_epoch(from, epoch).and_then(|()| self.check_replica()),
             Err(_) => Err(StoreError::Overloaded.into()),
         };
         match request {
@@ -148,14 +172,21 @@ async fn send_list(stream: &mut BoxedStream, listing: crate::Listing) -> Result<
 
 #[async_trait]
 impl Handler for StoreHandler {
-    async fn request(&self, _from: NodeId, body: Bytes) -> Result<Bytes, String> {
-        let request: StoreRequest = codec::decode(&body).map_err(|error| error.to_string())?;
-        let reply = self.answer(request).await;
+    async fn request(&self, from: NodeId, body: Bytes) -> Result<Bytes, String> {
+        let (epoch, request): (Option<Epoch>, StoreRequest) =
+            codec::decode(&body).map_err(|error| error.to_string())?;
+        let allowed =
+            if request.concerns_every_epoch() { Ok(()) } else { self.check_epoch(from, epoch) };
+        let reply = match allowed {
+            Ok(()) => self.answer(from, request).await,
+            Err(refusal) => Err(refusal),
+        };
         codec::encode(&reply).map_err(|error| error.to_string())
     }
 
     async fn stream(&self, from: NodeId, header: Bytes, mut stream: BoxedStream) {
-        let served = self.cancel.run_until_cancelled(self.serve(&header, &mut stream)).await;
+        let serving = self.serve(from, &header, &mut stream);
+        let served = self.parts.cancel.run_until_cancelled(serving).await;
         if let Some(Err(error)) = served {
             tracing::debug!(%from, %error, "a peer's list or watch ended");
         }

@@ -1,12 +1,16 @@
 //! What nodes ask of each other's stores, over [`skein_net::Protocol::Store`].
 //!
-//! Enums only ever grow at their end.
+//! Every request follows the epoch of its sender's replica, if it has one. Enums only ever grow at
+//! their end.
 
 use serde::{Deserialize, Serialize};
-use skein_net::NodeId;
+use skein_net::{NodeId, Protocol, Transport, codec};
+use tokio::time::Duration;
 
+use crate::{epochs::Epochs, recovery::ReplicaReport};
 use skein_store::{
-    Consistency, EventBatch, Key, KeyRange, ListOptions, Record, Revision, StoreError, Transaction,
+    Consistency, Epoch, EventBatch, Key, KeyRange, ListOptions, Record, Revision, StoreError,
+    Transaction, recovery::Order,
 };
 
 /// A request with one answer.
@@ -20,6 +24,19 @@ pub(crate) enum StoreRequest {
     Write(Transaction),
     /// To any replica: read this.
     Get(Key, Consistency),
+    /// To anybody, of whichever epoch: what do you hold?
+    Survey,
+    /// To a survivor of a lost quorum, of whichever epoch: begin anew like this.
+    Order(Order),
+    /// To a leader only: see that I am no member, for my replica is damaged.
+    Leave,
+}
+
+impl StoreRequest {
+    /// Whether it is heard across epochs.
+    pub(crate) fn concerns_every_epoch(&self) -> bool {
+        matches!(self, Self::Survey | Self::Order(_))
+    }
 }
 
 /// A request answered by a stream of [`ListPart`] or [`WatchPart`].
@@ -35,6 +52,15 @@ pub(crate) enum StoreReply {
     Written(Vec<Revision>),
     ReadIndex(u64),
     Object(Option<Record>, Revision),
+    Report(Box<ReplicaReport>),
+    /// The order is written down.
+    Ordered,
+    /// Whether the sender of [`StoreRequest::Leave`] is no member any more, for good, and the
+    /// epoch of the group.
+    Left {
+        left: bool,
+        epoch: Epoch,
+    },
 }
 
 /// Why a node did not do it.
@@ -49,6 +75,9 @@ pub(crate) enum Refusal {
     /// The store's own answer.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// This node's replica is of another epoch than the sender's.
+    #[error("the replica asked is of epoch {0}")]
+    OtherEpoch(Epoch),
 }
 
 impl Refusal {
@@ -56,12 +85,40 @@ impl Refusal {
     /// "overloaded, nothing was written" would be a lie about the whole.
     pub(crate) fn after_an_attempt(self) -> Self {
         match self {
-            Self::Store(error @ StoreError::Overloaded) => {
+            Self::Store(error @ (StoreError::Overloaded | StoreError::NoQuorum { .. })) => {
                 Self::Store(StoreError::Unavailable(error.to_string()))
             }
             other => other,
         }
     }
+}
+
+/// Asks `node` once, in the name of the replica of `epochs` if there is one.
+pub(crate) async fn ask(
+    transport: &dyn Transport,
+    epochs: Option<&Epochs>,
+    node: NodeId,
+    request: &StoreRequest,
+    deadline: Duration,
+) -> Result<StoreReply, Refusal> {
+    let unavailable = |reason: String| Refusal::Store(StoreError::Unavailable(reason));
+    let body = codec::encode(&(epochs.map(Epochs::own), request))
+        .map_err(|error| StoreError::Invalid(error.to_string()))?;
+    let answer = transport
+        .request(node, Protocol::Store, body, deadline)
+        .await
+        .map_err(|error| unavailable(error.to_string()))?;
+    let reply: Result<StoreReply, Refusal> =
+        codec::decode(&answer).map_err(|error| unavailable(error.to_string()))?;
+    if let (Err(Refusal::OtherEpoch(other)), Some(epochs)) = (&reply, epochs) {
+        epochs.meet(node, *other);
+    }
+    reply
+}
+
+/// What an answer of the wrong kind comes to.
+pub(crate) fn unexpected(reply: &StoreReply) -> Refusal {
+    Refusal::Store(StoreError::Unavailable(format!("an answer of another kind: {reply:?}")))
 }
 
 /// A piece of a list.

@@ -103,9 +103,20 @@ impl Cluster {
         self.nodes.insert(id, Node { disk, replica: Some(replica) });
     }
 
-    /// Tries to start a node again that is down, and leaves it down.
-    pub(super) async fn try_start(&self, id: u64) -> Result<(), StartError> {
-        self.open(id, self.disk(id)).await.map(drop)
+    /// Waits until a node asks to be started again, and does so.
+    pub(super) async fn restarted(&mut self, id: u64) {
+        let requested = self.replica(id).restart_requested();
+        if timeout(PATIENCE, requested.cancelled()).await.is_err() {
+            panic!("node {id} did not ask to be started again; it is {:?}", self.status(id));
+        }
+        self.replace(id).await;
+    }
+
+    /// Stops a node in order and starts it again, without anybody taking it for dead.
+    pub(super) async fn replace(&mut self, id: u64) {
+        let replica = self.nodes.get_mut(&id).unwrap().replica.take().unwrap();
+        replica.shutdown().await;
+        self.add(id).await;
     }
 
     async fn open(&self, id: u64, disk: &MemoryDisk) -> Result<Replica, StartError> {
@@ -155,6 +166,14 @@ impl Cluster {
         replica.shutdown().await;
         self.network.crash(NodeId(id));
         self.tell(id, false);
+    }
+
+    /// Damages the state a stopped node has on disk.
+    pub(super) fn damage(&self, id: u64) {
+        let disk = self.disk(id);
+        let names = disk.names();
+        let state = names.iter().find(|name| name.contains("state")).unwrap();
+        disk.truncate(state, 0);
     }
 
     pub(super) fn replica(&self, id: u64) -> &Replica {
