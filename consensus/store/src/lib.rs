@@ -5,6 +5,8 @@
 //! committed, is decided above, in `skein-consensus`; what the values mean, further above.
 
 mod client;
+#[cfg(test)]
+mod damage;
 mod disk;
 mod epoch;
 mod history;

@@ -3,6 +3,8 @@
 //! Checked before anything else is read: the data of another cluster, of another node or of a
 //! newer Skein is refused by name and left untouched.
 
+use std::io::ErrorKind;
+
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::{Deserialize, Serialize};
 use skein_net::NodeId;
@@ -102,11 +104,18 @@ pub enum StartError {
 
 impl StartError {
     pub(crate) fn disk(file: &'static str, error: impl Into<redb::Error>) -> Self {
+        let damaged = |reason: String| Self::Damaged { file, what: "a page".to_owned(), reason };
         match error.into() {
-            redb::Error::Corrupted(reason) => {
-                Self::Damaged { file, what: "a page".to_owned(), reason }
+            redb::Error::Io(error)
+                if matches!(error.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
+            {
+                damaged(error.to_string())
             }
-            other => Self::Disk { file, source: io_error(other) },
+            other @ (redb::Error::Io(_)
+            | redb::Error::DatabaseAlreadyOpen
+            | redb::Error::PreviousIo) => Self::Disk { file, source: io_error(other) },
+            // Whatever else it says while it is opened and read is about its content.
+            other => damaged(other.to_string()),
         }
     }
 

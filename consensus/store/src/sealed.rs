@@ -31,6 +31,11 @@ pub(crate) fn seal<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, CodecErr
     Ok(sealed)
 }
 
+/// The checksum that stands before a sealed value; zero where there is none.
+pub(crate) fn checksum(sealed: &[u8]) -> u32 {
+    sealed.first_chunk().map_or(0, |checksum| u32::from_le_bytes(*checksum))
+}
+
 /// The value that was sealed.
 pub(crate) fn open<T: DeserializeOwned>(sealed: &[u8]) -> Result<T, SealError> {
     let (checksum, frame) =

@@ -40,9 +40,9 @@ pub struct Machine {
     /// The log index after the last applied entry.
     next_index: watch::Sender<u64>,
     published: Arc<Published>,
-    store: Arc<StateStore>,
-    /// What the store holds.
-    stored: tokio::sync::Mutex<Applied>,
+    /// The file and what it holds; nothing after an error, until it is opened anew.
+    stored: tokio::sync::Mutex<Option<(Arc<StateStore>, Applied)>>,
+    owner: Owner,
     /// The log index after the last entry that the store reflects.
     durable: Arc<AtomicU64>,
     disk: Disk,
@@ -58,9 +58,9 @@ impl Machine {
             next_index: watch::Sender::new(next_index(&applied)),
             durable: Arc::new(AtomicU64::new(next_index(&applied))),
             published: Arc::new(Published::new(applied.state.view.clone())),
-            stored: tokio::sync::Mutex::new(applied.clone()),
+            stored: tokio::sync::Mutex::new(Some((Arc::new(store), applied.clone()))),
+            owner: owner.clone(),
             applied: Mutex::new(applied),
-            store: Arc::new(store),
             disk: disk.clone(),
             since_checkpoint: AtomicU64::new(0),
             checkpoint_due: Notify::new(),
@@ -86,17 +86,30 @@ impl Machine {
     pub async fn checkpoint(&self) -> io::Result<()> {
         let mut stored = self.stored.lock().await;
         let applied = self.applied();
-        if applied.last == stored.last {
+        let (store, before) = match stored.take() {
+            Some(opened) => opened,
+            None => self.open_again().await?,
+        };
+        if applied.last == before.last {
+            *stored = Some((store, before));
             return Ok(());
         }
         self.since_checkpoint.store(0, Ordering::Relaxed);
-        let (store, before, after) = (Arc::clone(&self.store), stored.clone(), applied.clone());
+        let (file, after) = (Arc::clone(&store), applied.clone());
         self.disk.settle().await;
-        self.disk.run(move || store.write(&before, &after)).await?;
+        self.disk.run(move || file.write(&before, &after)).await?;
         self.disk.settle().await;
         self.durable.store(next_index(&applied), Ordering::Release);
-        *stored = applied;
+        *stored = Some((store, applied));
         Ok(())
+    }
+
+    /// Opens the file after an error: only then is it known what it holds.
+    async fn open_again(&self) -> io::Result<(Arc<StateStore>, Applied)> {
+        let (disk, owner) = (self.disk.clone(), self.owner.clone());
+        let opened = move || StateStore::open(&disk, &owner).map_err(io::Error::other);
+        let (store, applied) = self.disk.run(opened).await?;
+        Ok((Arc::new(store), applied))
     }
 
     /// The log index after the last entry that is reflected on disk, as it changes.
