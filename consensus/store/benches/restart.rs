@@ -13,6 +13,7 @@ use std::{
 };
 
 use openraft::{
+    entry::RaftEntry,
     impls::leader_id_std::LeaderId,
     storage::{RaftLogStorage, RaftLogStorageExt, RaftStateMachine},
     vote::RaftLeaderId,

@@ -16,6 +16,8 @@ pub mod limits;
 mod lineage;
 mod log_store;
 mod owner;
+#[cfg(test)]
+mod power_cuts;
 mod published;
 mod raft;
 pub mod recovery;

@@ -86,6 +86,7 @@ impl StateStore {
     pub(crate) fn open(disk: &Disk, owner: &Owner) -> Result<(Self, Applied), StartError> {
         let lineage = Lineage::read(disk)?;
         contained(|| {
+            make_file(disk, &lineage, owner)?;
             let mut database = open_file(disk, &lineage)?;
             // What it keeps for itself is not covered by the digest, and would fail a write.
             if !database.check_integrity().map_err(|error| StartError::disk(FILE, error))? {
@@ -119,8 +120,8 @@ impl StateStore {
         owner: &Owner,
         applied: &Applied,
     ) -> Result<(), StartError> {
+        make_file(disk, lineage, owner)?;
         let database = open_file(disk, lineage)?;
-        claim(&database, FILE, owner)?;
         Self { database }
             .write(&Applied::default(), applied)
             .map_err(|source| StartError::Disk { file: FILE, source })
@@ -196,6 +197,22 @@ fn contained<T>(open: impl FnOnce() -> Result<T, StartError>) -> Result<T, Start
         let reason = "the database does not understand its own pages".to_owned();
         Err(StartError::Damaged { file: FILE, what: "a page".to_owned(), reason })
     })
+}
+
+/// Makes the file if there is none. It gets its name when it is whole: half a file is not told
+/// apart from a damaged one.
+fn make_file(disk: &Disk, lineage: &Lineage, owner: &Owner) -> Result<(), StartError> {
+    let fail = |source| StartError::Disk { file: FILE, source };
+    let name = lineage.state_name();
+    if disk.names("").map_err(fail)?.contains(&name) {
+        return Ok(());
+    }
+    let unfinished = format!("{name}.new");
+    disk.remove(&unfinished).map_err(fail)?;
+    let database = disk.open(&unfinished).map_err(|error| StartError::disk(FILE, error))?;
+    claim(&database, FILE, owner)?;
+    drop(database);
+    disk.rename(&unfinished, &name).map_err(fail)
 }
 
 fn open_file(disk: &Disk, lineage: &Lineage) -> Result<Database, StartError> {
