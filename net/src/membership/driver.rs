@@ -123,7 +123,7 @@ impl Driver {
                     }
                 }
                 Ok(peer) = self.refusals.recv() => {
-                    lock(&self.view).refused(peer, Instant::now(), SystemTime::now());
+                    self.refused(peer);
                     self.look();
                 }
                 Some(tidings) = self.tidings.recv() => {
@@ -160,6 +160,12 @@ impl Driver {
         }
     }
 
+    fn refused(&mut self, peer: NodeId) {
+        let (now, wall) = (Instant::now(), SystemTime::now());
+        let actions = lock(&self.view).refused(peer, now, wall, &mut self.rng);
+        self.perform(actions);
+    }
+
     fn take_tidings(&mut self, tidings: Tidings) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let actions = match tidings {
@@ -168,6 +174,9 @@ impl Driver {
             }
             Tidings::Goodbye { node, run } => {
                 lock(&self.view).left(node, run, now, wall, &mut self.rng)
+            }
+            Tidings::Refused { node, run } => {
+                lock(&self.view).hinted(node, run, now, &mut self.rng)
             }
         };
         self.perform(actions);
@@ -235,7 +244,8 @@ impl Driver {
         let run = self.gossip.chitchat_id().generation_id;
         let to = lock(&self.view).goodbyes(&mut self.rng);
         let transport = self.transport.as_ref();
-        join_all(to.into_iter().map(|to| probe::say_goodbye(transport, to, run))).await;
+        let goodbye = Tidings::Goodbye { node: transport.local_id(), run };
+        join_all(to.into_iter().map(|to| probe::tell(transport, to, goodbye))).await;
     }
 }
 
@@ -255,8 +265,8 @@ async fn perform(transport: Arc<dyn Transport>, action: Action) -> Option<Probed
             let answered = probe::reach_through(transport, helper, peer).await;
             Some(Probed { peer, direct: false, answered, asked })
         }
-        Action::Tell { to, dead, run } => {
-            probe::tell_dead(transport, to, dead, run).await;
+        Action::Tell { to, tidings } => {
+            probe::tell(transport, to, tidings).await;
             None
         }
     }

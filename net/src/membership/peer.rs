@@ -101,7 +101,9 @@ pub(super) struct Peer {
     last_heard: Option<Instant>,
     /// Not suspected before then, because helpers have just reached it.
     spared: Option<Instant>,
-    told: Option<Instant>,
+    /// When others were told of its death, and when to knock at its port.
+    pub(super) deaths: Told,
+    pub(super) hints: Told,
     flaps: Flaps,
     held: Option<Instant>,
     shown_since: SystemTime,
@@ -110,6 +112,21 @@ pub(super) struct Peer {
     rtt: Option<Duration>,
     direct: Option<ProbeOutcome>,
     indirect: (u32, u32),
+}
+
+/// When others were last told something of a node, so that it goes round once.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told(Option<Instant>);
+
+impl Told {
+    /// Whether to tell it now; then it counts as told.
+    pub(super) fn may_tell(&mut self, now: Instant) -> bool {
+        let may = self.0.is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN);
+        if may {
+            self.0 = Some(now);
+        }
+        may
+    }
 }
 
 impl Trial {
@@ -158,7 +175,8 @@ impl Peer {
             asked: None,
             last_heard: None,
             spared: None,
-            told: None,
+            deaths: Told::default(),
+            hints: Told::default(),
             flaps: Flaps::default(),
             held: None,
             shown_since: wall,
@@ -183,7 +201,7 @@ impl Peer {
 
     /// Another run of the node than before: it has been started again.
     pub(super) fn restarted(&mut self, now: Instant) {
-        self.told = None;
+        (self.deaths, self.hints) = (Told::default(), Told::default());
         if let Standing::Dead { again, .. } = &mut self.standing {
             *again = now;
         }
@@ -298,15 +316,6 @@ impl Peer {
     /// It has said itself that it leaves.
     pub(super) fn left(&mut self, now: Instant) {
         self.standing = Standing::Dead { since: now, again: now + GOODBYE_GRACE };
-    }
-
-    /// Whether others are to be told of its death now, because they were not lately.
-    pub(super) fn may_tell(&mut self, now: Instant) -> bool {
-        let may = self.told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN);
-        if may {
-            self.told = Some(now);
-        }
-        may
     }
 
     /// This node itself was not running for so long: that is nobody's silence.

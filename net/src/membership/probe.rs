@@ -25,6 +25,8 @@ enum Message {
     Dead { node: NodeId, run: u64 },
     /// The sender's run ends.
     Goodbye { run: u64 },
+    /// The host of this run of the node says that nobody listens: knock there.
+    Refused { node: NodeId, run: u64 },
 }
 
 /// What another node told this one.
@@ -36,6 +38,11 @@ pub(super) enum Tidings {
     },
     /// From the node itself.
     Goodbye {
+        node: NodeId,
+        run: u64,
+    },
+    /// Its host says that nobody listens: a hint, and a request to knock.
+    Refused {
         node: NodeId,
         run: u64,
     },
@@ -57,14 +64,14 @@ pub(super) async fn reach_through(
     answer.await.is_some_and(|answer| codec::decode::<bool>(&answer).unwrap_or(false))
 }
 
-/// Tells `to` that this run of `node` is dead.
-pub(super) async fn tell_dead(transport: &dyn Transport, to: NodeId, node: NodeId, run: u64) {
-    send(transport, to, Message::Dead { node, run }, TELL_DEADLINE).await;
-}
-
-/// Tells `to` that this node's run ends.
-pub(super) async fn say_goodbye(transport: &dyn Transport, to: NodeId, run: u64) {
-    send(transport, to, Message::Goodbye { run }, TELL_DEADLINE).await;
+/// Tells `to`; a goodbye is this node's own.
+pub(super) async fn tell(transport: &dyn Transport, to: NodeId, tidings: Tidings) {
+    let message = match tidings {
+        Tidings::Dead { node, run } => Message::Dead { node, run },
+        Tidings::Goodbye { run, .. } => Message::Goodbye { run },
+        Tidings::Refused { node, run } => Message::Refused { node, run },
+    };
+    send(transport, to, message, TELL_DEADLINE).await;
 }
 
 async fn send(
@@ -108,6 +115,7 @@ impl Handler for Prober {
             }
             Message::Dead { node, run } => Tidings::Dead { node, run },
             Message::Goodbye { run } => Tidings::Goodbye { node: from, run },
+            Message::Refused { node, run } => Tidings::Refused { node, run },
         };
         match self.tidings.try_send(tidings) {
             Ok(()) => Ok(Bytes::new()),
@@ -153,10 +161,13 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn tidings_arrive_and_a_goodbye_is_its_senders() {
         let (_network, transports, mut tidings) = three_nodes();
-        tell_dead(transports[0].as_ref(), NodeId(2), NodeId(3), 7).await;
-        assert_eq!(tidings[1].recv().await, Some(Tidings::Dead { node: NodeId(3), run: 7 }));
-        say_goodbye(transports[0].as_ref(), NodeId(2), 5).await;
-        assert_eq!(tidings[1].recv().await, Some(Tidings::Goodbye { node: NodeId(1), run: 5 }));
+        let dead = Tidings::Dead { node: NodeId(3), run: 7 };
+        tell(transports[0].as_ref(), NodeId(2), dead).await;
+        assert_eq!(tidings[1].recv().await, Some(dead));
+        let forged = Tidings::Goodbye { node: NodeId(3), run: 5 };
+        tell(transports[0].as_ref(), NodeId(2), forged).await;
+        let own = Tidings::Goodbye { node: NodeId(1), run: 5 };
+        assert_eq!(tidings[1].recv().await, Some(own));
     }
 
     #[tokio::test(start_paused = true)]

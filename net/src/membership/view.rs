@@ -13,6 +13,7 @@ use super::{
     ADDRESS_KEY, Member, NAME_KEY,
     belief::Belief,
     peer::{Cause, Due, Peer, Profile, Standing},
+    probe::Tidings,
     ring,
 };
 use crate::{
@@ -43,8 +44,8 @@ pub(super) enum Action {
     Knock(NodeId),
     /// Ask `peer` for a sign of life, or `through` whether it reaches `peer`.
     Probe { peer: NodeId, through: Option<NodeId> },
-    /// Tell `to` that this run of `dead` is no more.
-    Tell { to: NodeId, dead: NodeId, run: u64 },
+    /// Pass tidings on.
+    Tell { to: NodeId, tidings: Tidings },
 }
 
 /// All nodes known.
@@ -175,11 +176,53 @@ impl View {
         });
     }
 
-    /// The host of `id` says that nobody listens at its port.
-    pub(super) fn refused(&mut self, id: NodeId, now: Instant, wall: SystemTime) {
+    /// The host of `id` says that nobody listens at its port. Whom to tell to knock there too.
+    pub(super) fn refused(
+        &mut self,
+        id: NodeId,
+        now: Instant,
+        wall: SystemTime,
+        rng: &mut impl Rng,
+    ) -> Vec<Action> {
         // It is an answer, if not the peer's.
         self.end_loneliness(now, now);
-        self.change(id, wall, |peer| peer.suspect(Cause::Refused, now));
+        let is_new = self.change(id, wall, |peer| peer.suspect(Cause::Refused, now));
+        // Where everybody watches everybody, all knock anyway.
+        let tell = is_new && self.present.len() > EVERYBODY_WATCHES;
+        if tell { self.hint(id, now, rng) } else { Vec::new() }
+    }
+
+    /// Another node says that the host of this run of `id` refuses it: worth a knock, no more.
+    pub(super) fn hinted(
+        &mut self,
+        id: NodeId,
+        run: u64,
+        now: Instant,
+        rng: &mut impl Rng,
+    ) -> Vec<Action> {
+        if !self.lives(id, run) {
+            return Vec::new();
+        }
+        let mut actions = self.hint(id, now, rng);
+        if !actions.is_empty() {
+            actions.push(Action::Knock(id));
+        }
+        actions
+    }
+
+    fn hint(&mut self, id: NodeId, now: Instant, rng: &mut impl Rng) -> Vec<Action> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Vec::new() };
+        if !peer.hints.may_tell(now) {
+            return Vec::new();
+        }
+        let tidings = Tidings::Refused { node: id, run: peer.run };
+        self.tell(id, tidings, rng)
+    }
+
+    /// Whether this run of `id` is another node that is not known dead.
+    fn lives(&self, id: NodeId, run: u64) -> bool {
+        let peer = self.peers.get(&id).filter(|peer| id != self.own && peer.run == run);
+        peer.is_some_and(|peer| matches!(peer.standing, Standing::Alive | Standing::Suspect(_)))
     }
 
     /// Another node says that this run of `id` is dead. Whom to pass that on to.
@@ -191,15 +234,11 @@ impl View {
         wall: SystemTime,
         rng: &mut impl Rng,
     ) -> Vec<Action> {
-        let pass_on = self.change(id, wall, |peer| {
-            let living = matches!(peer.standing, Standing::Alive | Standing::Suspect(_));
-            if !living || peer.run != run {
-                return false;
-            }
-            peer.suspect(Cause::Told, now);
-            peer.may_tell(now)
-        });
-        if pass_on { self.tell(id, rng) } else { Vec::new() }
+        if !self.lives(id, run) {
+            return Vec::new();
+        }
+        self.change(id, wall, |peer| peer.suspect(Cause::Told, now));
+        self.tell_dead(id, now, rng)
     }
 
     /// This run of `id` has said goodbye. Whom to tell.
@@ -211,20 +250,28 @@ impl View {
         wall: SystemTime,
         rng: &mut impl Rng,
     ) -> Vec<Action> {
-        let tell = self.change(id, wall, |peer| {
-            let newer = peer.run > run;
-            if !newer {
+        let believed = self.change(id, wall, |peer| {
+            let believed = peer.run <= run;
+            if believed {
                 peer.left(now);
             }
-            !newer && peer.may_tell(now)
+            believed
         });
-        if tell { self.tell(id, rng) } else { Vec::new() }
+        if believed { self.tell_dead(id, now, rng) } else { Vec::new() }
     }
 
-    fn tell(&self, dead: NodeId, rng: &mut impl Rng) -> Vec<Action> {
-        let run = self.peers.get(&dead).map_or(0, |peer| peer.run);
-        let to = self.some_living(dead, TELL, rng);
-        to.into_iter().map(|to| Action::Tell { to, dead, run }).collect()
+    fn tell_dead(&mut self, id: NodeId, now: Instant, rng: &mut impl Rng) -> Vec<Action> {
+        let Some(peer) = self.peers.get_mut(&id) else { return Vec::new() };
+        if !peer.deaths.may_tell(now) {
+            return Vec::new();
+        }
+        let tidings = Tidings::Dead { node: id, run: peer.run };
+        self.tell(id, tidings, rng)
+    }
+
+    fn tell(&self, about: NodeId, tidings: Tidings, rng: &mut impl Rng) -> Vec<Action> {
+        let to = self.some_living(about, TELL, rng);
+        to.into_iter().map(|to| Action::Tell { to, tidings }).collect()
     }
 
     /// Some of those whose signs of life come, in no order, without this node and `except`.
@@ -299,7 +346,7 @@ impl View {
                 actions.push(Action::Probe { peer, through: None });
             }
             Due::Probe { helped: true } => {
-                actions.push(Action::Probe { peer, through: None });
+                actions.extend([Action::Knock(peer), Action::Probe { peer, through: None }]);
                 let helpers = self.some_living(peer, PROBE_HELPERS, rng);
                 if let Some(peer) = self.peers.get_mut(&peer) {
                     peer.helpers_asked(helpers.len());
@@ -307,12 +354,7 @@ impl View {
                 let ask = |helper| Action::Probe { peer, through: Some(helper) };
                 actions.extend(helpers.into_iter().map(ask));
             }
-            Due::Tell => {
-                let tell = self.peers.get_mut(&peer).is_some_and(|peer| peer.may_tell(now));
-                if tell {
-                    actions.extend(self.tell(peer, rng));
-                }
-            }
+            Due::Tell => actions.extend(self.tell_dead(peer, now, rng)),
         }
     }
 

@@ -1,0 +1,271 @@
+//! What membership costs and how fast it is, on a simulated network in virtual time. Prints
+//! Markdown.
+//!
+//! ```text
+//! cargo bench -p skein-net --bench gossip -- 1000      so many nodes
+//! cargo bench -p skein-net --bench gossip -- day 24    five nodes, loss and stalls, so many hours
+//! ```
+//!
+//! Bytes are those of messages before QUIC; processor time is that of membership and the simulated
+//! network together, without QUIC and TLS.
+#![allow(clippy::print_stdout, reason = "a benchmark prints its results")]
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, bail};
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use skein_net::{
+    Member, Membership, MembershipConfig, MemoryNetwork, NodeId, Protocol, Traffic, Transport,
+};
+use tokio::time::{Instant, sleep};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Fastest and slowest message.
+const DELAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(5));
+/// How often the simulated cluster is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// How long traffic and processor time are measured.
+const MEASURED: Duration = Duration::from_secs(10);
+/// Longest wait for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Time for a node that was cut off to be one of all again.
+const SETTLED: Duration = Duration::from_secs(30);
+/// Changes, cuts and crashes measured.
+const TRIALS: usize = 5;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build()?;
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => runtime.block_on(scale(1000)),
+        ["day"] => runtime.block_on(day(24)),
+        ["day", hours] => runtime.block_on(day(hours.parse().context("hours")?)),
+        [nodes] => runtime.block_on(scale(nodes.parse().context("number of nodes")?)),
+        _ => bail!("usage: gossip [NODES | day [HOURS]]"),
+    }
+}
+
+struct Cluster {
+    network: MemoryNetwork,
+    nodes: Vec<Node>,
+    tasks: TaskTracker,
+}
+
+struct Node {
+    id: NodeId,
+    membership: Membership,
+    stop: CancellationToken,
+}
+
+impl Cluster {
+    /// Starts nodes that gossip every `interval`, spread over one interval.
+    async fn start(count: u64, interval: Duration) -> Result<Self> {
+        let network = MemoryNetwork::new(1);
+        network.set_delay(DELAY.0, DELAY.1);
+        let pause = interval / u32::try_from(count)?;
+        let mut cluster = Self { network, nodes: Vec::new(), tasks: TaskTracker::new() };
+        // Random ids, as those of real nodes.
+        let mut ids = StdRng::seed_from_u64(1);
+        for _ in 0..count {
+            cluster.add(NodeId(ids.random()), interval).await?;
+            sleep(pause).await;
+        }
+        Ok(cluster)
+    }
+
+    async fn add(&mut self, id: NodeId, interval: Duration) -> Result<()> {
+        let transport = self.network.transport(id);
+        let seed = self.nodes.first().map_or(id, |node| node.id);
+        let address = |id| self.network.address(id).context("a node without an address");
+        let config = MembershipConfig {
+            cluster_id: "bench".into(),
+            name: id.to_string(),
+            generation: 1_700_000_000_000,
+            advertise: address(id)?,
+            seeds: vec![address(seed)?],
+            interval: Some(interval),
+            peer_store: None,
+        };
+        let stop = CancellationToken::new();
+        let transport: Arc<dyn Transport> = transport;
+        let membership = Membership::start(config, transport, &self.tasks, stop.clone()).await?;
+        self.nodes.push(Node { id, membership, stop });
+        Ok(())
+    }
+
+    /// How many nodes' view passes the test, not counting `except`.
+    fn count(&self, except: &[NodeId], passes: impl Fn(&[Member]) -> bool) -> usize {
+        let others = self.nodes.iter().filter(|node| !except.contains(&node.id));
+        others.filter(|node| passes(&node.membership.members().borrow())).count()
+    }
+
+    /// How long it takes until the view of 99 % and of all but `except` passes the test.
+    async fn until(
+        &self,
+        except: &[NodeId],
+        passes: impl Fn(&[Member]) -> bool,
+    ) -> Result<[Duration; 2]> {
+        let start = Instant::now();
+        let mut times = [Duration::ZERO; 2];
+        let all = self.nodes.len() - except.len();
+        for (time, wanted) in times.iter_mut().zip([(all * 99).div_ceil(100), all]) {
+            while self.count(except, &passes) < wanted {
+                if start.elapsed() > PATIENCE {
+                    bail!("{} of {wanted} after {PATIENCE:?}", self.count(except, &passes));
+                }
+                sleep(LOOK).await;
+            }
+            *time = start.elapsed();
+        }
+        Ok(times)
+    }
+
+    async fn all_see_all(&self, count: usize) -> Result<Duration> {
+        let complete = |members: &[Member]| {
+            members.len() == count && members.iter().all(|member| member.alive)
+        };
+        Ok(self.until(&[], complete).await?[1])
+    }
+
+    /// What all nodes have sent on average.
+    fn sent(&self, protocol: Protocol) -> Traffic {
+        self.nodes.iter().map(|node| self.network.sent(node.id, protocol)).sum()
+    }
+
+    /// Ends every node.
+    async fn stop(self) {
+        self.nodes.iter().for_each(|node| node.stop.cancel());
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+fn find(members: &[Member], id: NodeId) -> Option<&Member> {
+    let at = members.binary_search_by_key(&id, |member| member.id).ok()?;
+    members.get(at)
+}
+
+/// Processor time this thread has used; everything runs on it.
+fn processor_time() -> Result<Duration> {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds = stat.split_whitespace().next().context("schedstat")?.parse()?;
+    Ok(Duration::from_nanos(nanoseconds))
+}
+
+async fn scale(count: u64) -> Result<()> {
+    let interval = Duration::from_millis(match count {
+        0..=50 => 200,
+        51..=200 => 500,
+        _ => 1000,
+    });
+    let total = usize::try_from(count)?;
+    let cluster = Cluster::start(count, interval).await?;
+    let formed = cluster.all_see_all(total).await?;
+    println!("{count} nodes, gossip every {interval:?}\n\n| | |\n| --- | --- |");
+    println!("| all know all, after the last has started | {formed:.1?} |");
+    cost(&cluster, count).await?;
+    changes(&cluster, total).await?;
+    deaths(&cluster, total, "cut off", MemoryNetwork::isolate).await?;
+    deaths(&cluster, total, "crashed", MemoryNetwork::crash).await?;
+    cluster.stop().await;
+    Ok(())
+}
+
+async fn cost(cluster: &Cluster, count: u64) -> Result<()> {
+    sleep(MEASURED).await;
+    let protocols = [(Protocol::Gossip, "gossip"), (Protocol::Probe, "probes")];
+    let before = protocols.map(|(protocol, _)| cluster.sent(protocol));
+    let used = processor_time()?;
+    sleep(MEASURED).await;
+    let node_seconds = count * MEASURED.as_secs();
+    for ((protocol, name), before) in protocols.into_iter().zip(before) {
+        let sent = cluster.sent(protocol);
+        let messages = (sent.messages - before.messages) as f64 / node_seconds as f64;
+        let bytes = (sent.bytes - before.bytes) / node_seconds;
+        println!("| {name} sent by a node | {bytes} B/s in {messages:.1} messages/s |");
+    }
+    let used = (processor_time()? - used).as_secs_f64() / node_seconds as f64;
+    println!("| processor time of a node | {:.2} % of a core |", 100.0 * used);
+    Ok(())
+}
+
+async fn changes(cluster: &Cluster, total: usize) -> Result<()> {
+    let mut times = Vec::new();
+    for trial in 0..TRIALS {
+        let node = &cluster.nodes[trial * total / TRIALS];
+        node.membership.set("change", &trial.to_string()).await?;
+        let seen = |members: &[Member]| {
+            let value = find(members, node.id).and_then(|member| member.values.get("change"));
+            value.is_some_and(|value| *value == trial.to_string())
+        };
+        times.push(cluster.until(&[], seen).await?);
+    }
+    report("a change is known", &times);
+    Ok(())
+}
+
+/// Kills a node at a time; it comes back before the next if healing the network brings it back.
+async fn deaths(
+    cluster: &Cluster,
+    total: usize,
+    what: &str,
+    kill: impl Fn(&MemoryNetwork, NodeId),
+) -> Result<()> {
+    let (mut times, mut gone) = (Vec::new(), Vec::new());
+    let mut rng = StdRng::seed_from_u64(7);
+    for trial in 0..TRIALS {
+        let node = &cluster.nodes[1 + trial * (total - 1) / TRIALS];
+        sleep(Duration::from_millis(rng.random_range(0..1000))).await;
+        kill(&cluster.network, node.id);
+        gone.push(node.id);
+        let dead = |members: &[Member]| find(members, node.id).is_some_and(|member| !member.alive);
+        times.push(cluster.until(&gone, dead).await?);
+        cluster.network.heal_all();
+        sleep(SETTLED).await;
+        let alive = |members: &[Member]| find(members, node.id).is_some_and(|member| member.alive);
+        if cluster.count(&gone, alive) > 0 {
+            gone.pop();
+        }
+    }
+    report(&format!("a {what} node is known dead"), &times);
+    Ok(())
+}
+
+/// Prints the median and the longest of the times until 99 % and all know.
+fn report(what: &str, times: &[[Duration; 2]]) {
+    for (index, who) in ["99 %", "all"].into_iter().enumerate() {
+        let mut sorted: Vec<Duration> = times.iter().map(|time| time[index]).collect();
+        sorted.sort();
+        let (median, longest) = (sorted[sorted.len() / 2], sorted[sorted.len() - 1]);
+        println!("| {what} by {who}: median, longest of {TRIALS} | {median:.2?}, {longest:.2?} |");
+    }
+}
+
+/// Five nodes, a tenth of all messages lost, a stall of a second every five seconds or so.
+async fn day(hours: u64) -> Result<()> {
+    let cluster = Cluster::start(5, Duration::from_millis(200)).await?;
+    cluster.all_see_all(5).await?;
+    cluster.network.set_loss(0.1);
+    let (mut rng, mut stalled, mut stalls) = (StdRng::seed_from_u64(1), 0, 0_u64);
+    let mut views: Vec<_> = cluster.nodes.iter().map(|node| node.membership.members()).collect();
+    let (mut deaths, start) = (0, Instant::now());
+    while start.elapsed() < Duration::from_secs(hours * 3600) {
+        let pause = Duration::from_millis(rng.random_range(500..10_000));
+        let next = Instant::now() + pause;
+        while Instant::now() < next {
+            sleep(LOOK).await;
+            for view in views.iter_mut().filter(|view| view.has_changed().unwrap_or(false)) {
+                deaths += view.borrow_and_update().iter().filter(|member| !member.alive).count();
+            }
+        }
+        // Never the same twice in a row: two stalls would be one of two seconds.
+        stalled = (stalled + rng.random_range(1..5)) % 5;
+        cluster.network.stall(cluster.nodes[stalled].id, Duration::from_secs(1));
+        stalls += 1;
+    }
+    println!("| simulated | nodes | messages lost | stalls of 1 s | false deaths |");
+    println!("| --- | --- | --- | --- | --- |\n| {hours} h | 5 | 10 % | {stalls} | {deaths} |");
+    cluster.stop().await;
+    Ok(())
+}
