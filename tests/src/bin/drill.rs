@@ -3,7 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "printing is what it is for")]
 
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 use anyhow::Result;
 use clap::Parser;
@@ -24,8 +24,13 @@ struct Args {
 
 fn main() -> Result<ExitCode> {
     let args = Args::parse();
-    // The steps as they are taken.
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false).init();
+    // The steps as they are taken, without what the client library thinks of killed hosts.
+    tracing_subscriber::fmt()
+        .with_env_filter("skein_tests=info")
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false)
+        .init();
     let seed = args.seed.unwrap_or_else(rand::random);
     println!("seed {seed}");
     let cluster = Cluster::attach()?;
