@@ -3,6 +3,7 @@
 
 mod describe;
 mod peers;
+mod recovery;
 mod removal;
 
 use std::{
@@ -22,6 +23,7 @@ use tokio::sync::watch;
 use self::describe::Situation;
 use crate::{
     authority::Authority,
+    core::SharedReplica,
     hosts::Hosts,
     liveness::Liveness,
     registration::Registrations,
@@ -36,6 +38,7 @@ pub(crate) struct View {
     pub(crate) node_name: String,
     pub(crate) cluster_id: String,
     pub(crate) raft: watch::Receiver<RaftStatus>,
+    pub(crate) replica: SharedReplica,
     pub(crate) membership: Membership,
     pub(crate) liveness: Liveness,
     pub(crate) registrations: Registrations,
@@ -63,10 +66,7 @@ impl View {
     /// How the cluster stands. Asked with every request, so nothing is put together for it.
     fn standing(&self) -> Standing {
         let (raft, members) = (self.raft.borrow(), self.membership.members());
-        if raft.initialized && raft.quorum {
-            return Standing::Sound;
-        }
-        standing(&raft, &self.liveness.verdicts(), &members.borrow())
+        standing(&raft, &members.borrow())
     }
 
     fn id_of(&self, name: &str) -> Option<NodeId> {
@@ -88,21 +88,33 @@ impl ClusterView for View {
         match self.standing() {
             Standing::Sound => Ok(()),
             Standing::Leaderless => Err("no leader with a majority is known".to_owned()),
-            Standing::Lost { missing, voters } => Err(self.situation().loss(&missing, voters)),
+            Standing::Lost { .. } | Standing::Outdated { .. } => {
+                Err(self.situation().impairment().map_or_else(String::new, |one| one.writes))
+            }
         }
     }
 
     fn impairment(&self) -> Option<Impairment> {
         match self.standing() {
             Standing::Sound | Standing::Leaderless => None,
-            Standing::Lost { missing, voters } => {
-                Some(self.situation().impairment(&missing, voters))
-            }
+            Standing::Lost { .. } | Standing::Outdated { .. } => self.situation().impairment(),
         }
     }
 
     async fn peers(&self) -> Value {
         peers::beliefs(&self.hosts, &self.membership).await
+    }
+
+    async fn recovery(&self) -> Result<Value, StatusError> {
+        self.survey().await
+    }
+
+    async fn recover(&self, lead: &str) -> Result<Value, StatusError> {
+        self.recover_from(lead).await
+    }
+
+    async fn rejoin(&self) -> Result<Value, StatusError> {
+        self.rejoin_cluster().await
     }
 
     async fn remove_node(&self, name: &str) -> Result<Value, StatusError> {

@@ -6,6 +6,7 @@
 
 mod pumps;
 mod registered;
+mod replica;
 mod roster;
 
 use std::{
@@ -16,11 +17,15 @@ use std::{
 
 use jiff::Timestamp;
 use skein_consensus::{
-    FoundError, NodeStore, Peers, Replica, ReplicaConfig, SharedStore, StartError,
+    Decision, FoundError, NodeStore, Peers, RaftStatus, Replica, ReplicaConfig, SharedStore,
+    StartError,
 };
 use skein_net::{Membership, MembershipConfig, MembershipError, NodeId, Transport};
 use skein_storage::Storage;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{broadcast, watch},
+    time::timeout,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -30,6 +35,7 @@ use crate::{
     registration::{Registration, Registrations},
 };
 pub use registered::Departure;
+pub(crate) use replica::SharedReplica;
 
 /// The version of this binary, as nodes tell each other.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -162,7 +168,10 @@ impl Opened {
             cluster_id,
             storage: Storage::new(store.clone()),
             transport,
-            replica,
+            raft: replica.status(),
+            decisions: replica.decisions(),
+            restart: replica.restart_requested(),
+            replica: SharedReplica::new(replica),
             store,
             membership,
             liveness,
@@ -195,13 +204,16 @@ pub struct Core {
     pub(crate) name: String,
     pub(crate) cluster_id: String,
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) replica: Replica,
+    pub(crate) replica: SharedReplica,
+    pub(crate) raft: watch::Receiver<RaftStatus>,
     pub(crate) store: SharedStore,
     pub(crate) storage: Storage,
     pub(crate) membership: Membership,
     pub(crate) liveness: Liveness,
     pub(crate) registrations: Registrations,
     departure: watch::Receiver<Option<Departure>>,
+    decisions: broadcast::Receiver<Decision>,
+    restart: CancellationToken,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -224,9 +236,9 @@ impl Core {
         &self.name
     }
 
-    /// Its replica.
-    pub fn replica(&self) -> &Replica {
-        &self.replica
+    /// What its replica is doing, and its changes.
+    pub fn status(&self) -> watch::Receiver<RaftStatus> {
+        self.raft.clone()
     }
 
     /// The store, through its own replica or a peer's.
@@ -264,9 +276,27 @@ impl Core {
         }
     }
 
+    /// What the autopilot decides from now on, while this node leads.
+    pub(crate) fn decisions(&self) -> broadcast::Receiver<Decision> {
+        self.decisions.resubscribe()
+    }
+
+    /// Returns once the replica has an order that is carried out when the node starts again.
+    pub async fn restart_requested(&self) {
+        self.restart.cancelled().await;
+    }
+
+    /// Hands leadership over if this node leads, for a planned stop: first of all, so that the
+    /// others go on while this node still ends what it has begun.
+    pub async fn hand_over(&self) {
+        self.replica.hand_over().await;
+    }
+
     /// Hands leadership over, leaves the gossip, and closes the replica's files.
     pub async fn stop(self) {
-        self.replica.shutdown().await;
+        if let Some(replica) = self.replica.take().await {
+            replica.shutdown().await;
+        }
         self.cancel.cancel();
         self.tasks.wait().await;
     }
@@ -275,7 +305,9 @@ impl Core {
     /// after one.
     pub async fn abort(self) {
         self.cancel.cancel();
-        self.replica.abort().await;
+        if let Some(replica) = self.replica.take().await {
+            replica.abort().await;
+        }
         self.tasks.wait().await;
     }
 }

@@ -10,6 +10,7 @@ mod certificates;
 mod cluster_view;
 mod core;
 mod data_dir;
+mod decisions;
 mod gate;
 mod hosts;
 mod leader;

@@ -18,9 +18,13 @@ use crate::{
     authority::Authority,
     cluster_view::View,
     core::Core,
+    decisions,
     hosts::{HostServer, Hosts, Serves},
     leader::stand_by,
 };
+
+/// In whose name the decisions about voters are told.
+const AUTOPILOT: &str = "autopilot";
 
 /// Pause between two attempts to delete the Node object of a node that runs no pods.
 const FORGET_PAUSE: Duration = Duration::from_secs(1);
@@ -150,7 +154,8 @@ fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
     let view = View {
         node_name: core.name.clone(),
         cluster_id: core.cluster_id.clone(),
-        raft: core.replica.status(),
+        raft: core.raft.clone(),
+        replica: core.replica.clone(),
         membership: core.membership.clone(),
         liveness: core.liveness.clone(),
         registrations: core.registrations.clone(),
@@ -187,5 +192,10 @@ fn lead(core: &Core, config: ControllerConfig, tasks: &TaskTracker, cancel: Canc
         };
         skein_controllers::run(context, reign)
     };
-    tasks.spawn(stand_by(core.store.clone(), core.replica.status(), cancel, work));
+    let (store, raft) = (core.store.clone(), core.raft.clone());
+    tasks.spawn(stand_by(store, raft, cancel.clone(), work));
+    let events = EventRecorder::start(&core.storage, AUTOPILOT, &core.name, tasks, cancel.clone());
+    let recording =
+        decisions::record(core.decisions(), core.liveness.clone(), core.storage.clone(), events);
+    tasks.spawn(cancel.run_until_cancelled_owned(recording));
 }

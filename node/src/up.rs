@@ -29,31 +29,32 @@ pub async fn up(options: UpOptions) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let mut signals = Signals::new()?;
-    let foundation = tokio::select! {
-        started = Foundation::start(&options) => started?,
-        () = signals.any() => return Ok(()),
-    };
-    let ended = serve(&foundation, &options, &mut signals).await;
-    foundation.stop().await;
-    match ended? {
-        Ended::Stopped => Ok(()),
-        Ended::Departed(Departure::Removed) => bail!(
-            "{:?} has been removed from the cluster and its pods here are ended; to join again, \
-             use an empty --data-dir and a token",
-            options.name
-        ),
-        Ended::Departed(Departure::Replaced) => bail!(
-            "another host joined as {:?} while this one was away and has its pods now; to join \
-             again, use an empty --data-dir, another --name and a token",
-            options.name
-        ),
+    loop {
+        match run(&options, &mut signals).await? {
+            Ended::Stopped => return Ok(()),
+            Ended::Departed(departure) => bail!(explain(departure, &options.name)),
+            Ended::Restarts => tracing::info!("the node starts anew; its containers run on"),
+        }
     }
 }
 
-/// How the services of a node came to their end.
+/// One run of the node, from its files to its end.
+async fn run(options: &UpOptions, signals: &mut Signals) -> Result<Ended> {
+    let foundation = tokio::select! {
+        started = Foundation::start(options) => started?,
+        () = signals.any() => return Ok(Ended::Stopped),
+    };
+    let ended = serve(&foundation, options, signals).await;
+    foundation.stop().await;
+    ended
+}
+
+/// How a run of a node came to its end.
 enum Ended {
     Stopped,
     Departed(Departure),
+    /// The replica has an order that is carried out when its files are opened next.
+    Restarts,
 }
 
 /// Runs the services until there is a reason to end.
@@ -70,15 +71,33 @@ async fn serve(
     let ended = tokio::select! {
         () = signals.any() => Ended::Stopped,
         departure = foundation.core.departed() => Ended::Departed(departure),
+        () = foundation.core.restart_requested() => Ended::Restarts,
     };
+    // Whatever is still under way here ends while another leads already.
+    foundation.core.hand_over().await;
     match ended {
+        Ended::Departed(_) => front.stop_and_end_pods().await,
         Ended::Stopped => {
             tracing::info!("the node stops; its containers run on");
             front.stop().await;
         }
-        Ended::Departed(_) => front.stop_and_end_pods().await,
+        Ended::Restarts => front.stop().await,
     }
     Ok(ended)
+}
+
+/// Why the node is no longer part of its cluster, and how to come back.
+fn explain(departure: Departure, name: &str) -> String {
+    match departure {
+        Departure::Replaced => format!(
+            "another host joined as {name:?} while this one was away and has its pods now; to \
+             join again, use an empty --data-dir, another --name and a token"
+        ),
+        Departure::Removed => format!(
+            "{name:?} has been removed from the cluster, and its pods here are ended; to join \
+             again, use an empty --data-dir and a token"
+        ),
+    }
 }
 
 struct Signals {

@@ -51,6 +51,25 @@ pub trait ClusterView: Send + Sync + 'static {
     /// `NotFound`; `BadRequest` for the node that is asked itself.
     async fn remove_node(&self, name: &str) -> Result<Value, StatusError>;
 
+    /// How far every replica is that can be reached, and what a recovery would do, as
+    /// `GET /skein/v1/recovery` gives it. Needs no quorum, as the next two.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` while the node stops.
+    async fn recovery(&self) -> Result<Value, StatusError>;
+
+    /// Lets a cluster that lost its majority for good go on from the replica of `lead`.
+    ///
+    /// # Errors
+    /// `Conflict` where nothing need be recovered, or another replica is fresher.
+    async fn recover(&self, lead: &str) -> Result<Value, StatusError>;
+
+    /// Lets this node's replica, which a recovery left behind, start anew.
+    ///
+    /// # Errors
+    /// `Conflict` where it need not.
+    async fn rejoin(&self) -> Result<Value, StatusError>;
+
     /// Makes a client certificate signed by the cluster CA.
     ///
     /// # Errors

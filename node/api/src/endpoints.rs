@@ -27,7 +27,8 @@ pub(crate) async fn respond(
     body: RequestBody,
 ) -> Result<Reply, StatusError> {
     let wanted = match route {
-        Route::Images | Route::Kubeconfig => &[Method::POST][..],
+        Route::Images | Route::Kubeconfig | Route::Rejoin => &[Method::POST][..],
+        Route::Recovery => &[Method::GET, Method::HEAD, Method::POST],
         Route::Member(_) => &[Method::DELETE],
         _ => &[Method::GET, Method::HEAD],
     };
@@ -48,6 +49,11 @@ pub(crate) async fn respond(
         Route::CustomResourceDefinitions => Ok(no_custom_resources()),
         Route::ClusterStatus => Ok(reply::json_value(StatusCode::OK, &service.cluster.status())),
         Route::Peers => Ok(reply::json_value(StatusCode::OK, &service.cluster.peers().await)),
+        Route::Recovery if *method == Method::POST => recover(service, headers, body).await,
+        Route::Recovery => {
+            Ok(reply::json_value(StatusCode::OK, &service.cluster.recovery().await?))
+        }
+        Route::Rejoin => Ok(reply::json_value(StatusCode::OK, &service.cluster.rejoin().await?)),
         Route::Member(name) => remove_node(service, &name).await,
         Route::Images => load_images(service, headers, body).await,
         Route::Kubeconfig => issue_user(service, headers, body).await,
@@ -104,6 +110,26 @@ async fn remove_node(service: &Service, name: &str) -> Result<Reply, StatusError
         return Err(StatusError::service_unavailable(impairment.writes));
     }
     Ok(reply::json_value(StatusCode::OK, &service.cluster.remove_node(name).await?))
+}
+
+/// Which replica a cluster is to go on from: the one that whoever asks was shown.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RecoveryRequest {
+    lead: String,
+}
+
+/// Lets a cluster go on without its majority.
+async fn recover(
+    service: &Service,
+    headers: &HeaderMap,
+    body: RequestBody,
+) -> Result<Reply, StatusError> {
+    let bytes = body::read(headers, body).await?;
+    let request: RecoveryRequest = serde_json::from_slice(&bytes)
+        .map_err(|error| StatusError::bad_request(format!("the body is unusable: {error}")))?;
+    let recovered = service.cluster.recover(&request.lead).await?;
+    Ok(reply::json_value(StatusCode::OK, &recovered))
 }
 
 /// Loads the image archive in the body on every node.

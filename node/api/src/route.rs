@@ -37,6 +37,10 @@ pub(crate) enum Route {
     Peers,
     /// `/skein/v1/nodes/NAME`.
     Member(String),
+    /// `/skein/v1/recovery`.
+    Recovery,
+    /// `/skein/v1/rejoin`.
+    Rejoin,
     /// `/skein/v1/images`.
     Images,
     /// `/skein/v1/kubeconfig`.
@@ -123,6 +127,8 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["skein", "v1", "status"] => Route::ClusterStatus,
         ["skein", "v1", "peers"] => Route::Peers,
         ["skein", "v1", "nodes", name] => Route::Member((*name).to_owned()),
+        ["skein", "v1", "recovery"] => Route::Recovery,
+        ["skein", "v1", "rejoin"] => Route::Rejoin,
         ["skein", "v1", "images"] => Route::Images,
         ["skein", "v1", "kubeconfig"] => Route::Kubeconfig,
         _ => return Err(StatusError::no_resource()),

@@ -14,6 +14,10 @@ use crate::{
     standing::{Standing, heard_role, role, standing},
 };
 
+/// What can be done when the quorum is lost.
+const LOSS_WAY_OUT: &str =
+    "bring a majority of the voters back, or go on without them for good: skein recover";
+
 /// Everything a node knows of its cluster at one moment.
 pub(super) struct Situation {
     pub(super) node_name: String,
@@ -29,20 +33,27 @@ impl Situation {
         let mut members: Vec<Value> =
             self.verdicts.iter().map(|(id, verdict)| self.member(*id, verdict)).collect();
         members.sort_by(|a, b| a["name"].as_str().cmp(&b["name"].as_str()));
-        let standing = standing(&self.raft, &self.verdicts, &self.members);
+        let standing = self.standing();
         let missing = match &standing {
             Standing::Lost { missing, .. } => self.names(missing),
-            Standing::Sound | Standing::Leaderless => Vec::new(),
+            _ => Vec::new(),
         };
+        let epoch = (!self.raft.voters.is_empty()).then(|| self.raft.epoch.number.to_string());
         json!({
             "clusterId": self.cluster_id,
             "leader": self.leader().map(|id| self.name(id)),
             "term": self.raft.term,
+            "epoch": epoch,
+            "outdated": self.raft.outdated.map(|epoch| epoch.number.to_string()),
             "quorum": standing == Standing::Sound,
             "missing": missing,
-            "warnings": self.warnings(&standing),
+            "warnings": self.warnings(),
             "members": members,
         })
+    }
+
+    fn standing(&self) -> Standing {
+        standing(&self.raft, &self.members)
     }
 
     fn leader(&self) -> Option<NodeId> {
@@ -79,11 +90,12 @@ impl Situation {
     }
 
     /// What whoever looks at the cluster should know although nothing is broken yet.
-    fn warnings(&self, standing: &Standing) -> Vec<String> {
-        let mut warnings = Vec::new();
-        if let Standing::Lost { missing, voters } = standing {
-            warnings.push(format!("{}; {}", self.loss(missing, *voters), way_out()));
-        }
+    fn warnings(&self) -> Vec<String> {
+        let mut warnings: Vec<String> = self
+            .trouble()
+            .map(|(what, way_out)| format!("{what}; {way_out}"))
+            .into_iter()
+            .collect();
         if self.raft.voters.len() == 2 {
             warnings.push(
                 "with two voters the loss of either stops the cluster: add a third host, or one \
@@ -92,27 +104,46 @@ impl Situation {
             );
         }
         if let Some(failure) = &self.raft.failure {
-            warnings.push(format!("the replica of {} has stopped: {failure}", self.node_name));
+            warnings.push(format!(
+                "the replica of {} takes part in nothing: {failure}",
+                self.node_name
+            ));
         }
         warnings
     }
 
-    /// What it means that these voters do not answer.
-    pub(super) fn loss(&self, missing: &[NodeId], voters: usize) -> String {
+    /// What keeps this node from reading and writing for certain.
+    pub(super) fn impairment(&self) -> Option<Impairment> {
+        let (what, way_out) = self.trouble()?;
+        let node = &self.node_name;
+        Some(Impairment {
+            reads: format!("{what}; this is what {node} last knew, it may be stale"),
+            writes: format!("{what}; nothing was changed; {way_out}"),
+        })
+    }
+
+    /// What is wrong, and what can be done.
+    fn trouble(&self) -> Option<(String, String)> {
+        let node = &self.node_name;
+        match self.standing() {
+            Standing::Sound | Standing::Leaderless => None,
+            Standing::Lost { missing, voters } => {
+                Some((self.loss(&missing, voters), LOSS_WAY_OUT.to_owned()))
+            }
+            Standing::Outdated { own, current } => Some((
+                format!("the cluster went on in epoch {current} without {node}, of epoch {own}"),
+                format!("run on {node}: skein rejoin"),
+            )),
+        }
+    }
+
+    fn loss(&self, missing: &[NodeId], voters: usize) -> String {
         let names = self.names(missing).join(", ");
         let (noun, verb) = if missing.len() == 1 { ("voter", "does") } else { ("voters", "do") };
         format!(
             "the cluster has lost its quorum: {noun} {names} {verb} not answer ({} of {voters})",
             missing.len()
         )
-    }
-
-    pub(super) fn impairment(&self, missing: &[NodeId], voters: usize) -> Impairment {
-        let loss = self.loss(missing, voters);
-        Impairment {
-            reads: format!("{loss}; this is what {} last knew, it may be stale", self.node_name),
-            writes: format!("{loss}; nothing was changed; {}", way_out()),
-        }
     }
 
     fn names(&self, ids: &[NodeId]) -> Vec<String> {
@@ -124,11 +155,6 @@ impl Situation {
         let known = self.verdicts.get(&id).map(|verdict| verdict.name.clone());
         known.unwrap_or_else(|| id.to_string())
     }
-}
-
-/// What can be done when the quorum is lost.
-fn way_out() -> &'static str {
-    "bring a majority of the voters back, or go on without them for good: skein recover"
 }
 
 fn is_witness(member: Option<&Member>) -> bool {
@@ -167,6 +193,13 @@ mod tests {
                 initialized: true,
                 leader: quorum.then_some(NodeId(1)),
                 quorum,
+                quorum_lost: !quorum,
+                missing: voters
+                    .iter()
+                    .filter(|id| !alive.contains(id))
+                    .copied()
+                    .map(NodeId)
+                    .collect(),
                 voters: voters.iter().copied().map(NodeId).collect(),
                 ..RaftStatus::default()
             },
@@ -183,7 +216,7 @@ mod tests {
         assert_eq!(status["quorum"], false);
         let warning = status["warnings"][0].as_str().unwrap();
         assert!(warning.contains("voters h2, h3 do not answer (2 of 3)"), "{warning}");
-        let impairment = lost.impairment(&[NodeId(2), NodeId(3)], 3);
+        let impairment = lost.impairment().unwrap();
         assert!(impairment.writes.contains("skein recover"), "{}", impairment.writes);
         assert!(impairment.reads.contains("stale"), "{}", impairment.reads);
     }

@@ -119,7 +119,7 @@ impl Process {
         let services =
             Services::start(&core, ServicesConfig { controllers, workload: Some(workload) });
         let api = Some(services.api().clone());
-        let clients = self.clients(Some(core.replica().status()), api, store, 1);
+        let clients = self.clients(Some(core.status()), api, store, 1);
         self.stop.cancelled().await;
         drop(clients);
         services.stop().await;

@@ -299,6 +299,18 @@ impl ClusterView for FakeCluster {
         json!({"hosts": []})
     }
 
+    async fn recovery(&self) -> Result<Value, StatusError> {
+        Ok(json!({"replicas": []}))
+    }
+
+    async fn recover(&self, lead: &str) -> Result<Value, StatusError> {
+        Ok(json!({"plan": {"lead": lead}}))
+    }
+
+    async fn rejoin(&self) -> Result<Value, StatusError> {
+        Ok(json!({"name": "h1"}))
+    }
+
     async fn remove_node(&self, name: &str) -> Result<Value, StatusError> {
         Ok(json!({"name": name, "stillVotes": false}))
     }

@@ -97,3 +97,17 @@ async fn a_connection_that_never_says_a_word_does_not_delay_the_end() {
     tokio::time::timeout(HANDSHAKE / 2, api.server.stopped()).await.expect("it stops at once");
     drop(silent);
 }
+
+#[tokio::test]
+async fn the_cluster_itself_can_be_asked_and_changed() {
+    let api = Api::start().await;
+    let client = api.client();
+    assert_eq!(client.get("/skein/v1/peers").await.ok()["hosts"], json!([]));
+    assert_eq!(client.delete("/skein/v1/nodes/h3").await.ok()["name"], "h3");
+    assert_eq!(client.get("/skein/v1/recovery").await.ok()["replicas"], json!([]));
+    let recovered = client.post("/skein/v1/recovery", &json!({"lead": "h2"})).await;
+    assert_eq!(recovered.ok()["plan"]["lead"], "h2");
+    assert_eq!(client.post("/skein/v1/recovery", &json!({"leda": "h2"})).await.code, 400);
+    assert_eq!(client.post("/skein/v1/rejoin", &json!(null)).await.ok()["name"], "h1");
+    assert_eq!(client.get("/skein/v1/rejoin").await.code, 405);
+}
