@@ -8,6 +8,7 @@ use tokio::{
 };
 
 use crate::{limits, parts::Parts};
+use skein_store::LogStore;
 
 /// A voter that answered no heartbeat for this long is not worth handing over to.
 const HEIR_SILENCE: Duration = Duration::from_millis(500);
@@ -20,6 +21,13 @@ const DISK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// A leader whose own disk has taken nothing for this long, while entries wait, hands over.
 const DISK_PATIENCE: Duration = Duration::from_millis(1_500);
+
+/// Between two looks for room on a full disk.
+const SPACE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A leader does not hand over for its disk more often than this: where all disks are full,
+/// leadership would only go round.
+const HANDOVER_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A voter that could take over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,12 +136,15 @@ async fn another_leads(parts: &Parts, deadline: Instant) -> bool {
     timeout_at(deadline, changed).await.unwrap_or(false)
 }
 
-/// Hands over while this node leads with a disk that takes nothing any more.
-pub(crate) async fn watch_disk(parts: Parts, silent: watch::Sender<bool>) {
+/// Hands over while this node leads with a disk that takes nothing any more, and looks for room
+/// on one that is full.
+pub(crate) async fn watch_disk(parts: Parts, silent: watch::Sender<bool>, log: LogStore) {
     let mut ticks = interval(DISK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let progress = parts.raft.watch_log_progress();
     let mut stalled: Option<(Option<u64>, Instant)> = None;
+    let mut looked_at = Instant::now();
+    let mut handed_over: Option<Instant> = None;
     let watching = async {
         loop {
             ticks.tick().await;
@@ -144,10 +155,18 @@ pub(crate) async fn watch_disk(parts: Parts, silent: watch::Sender<bool>) {
                 Some((at, since)) if behind && at == flushed => Some((at, since)),
                 _ => behind.then(|| (flushed, Instant::now())),
             };
-            if stalled.is_some_and(|(_, since)| since.elapsed() >= DISK_PATIENCE) {
+            let stands = stalled.is_some_and(|(_, since)| since.elapsed() >= DISK_PATIENCE);
+            let lately = handed_over.is_some_and(|at| at.elapsed() < HANDOVER_INTERVAL);
+            if parts.leads() && (stands || parts.is_full()) && !lately {
                 tracing::warn!("the disk takes no entries: another is to lead");
                 hand_over(&parts, &silent).await;
-                stalled = None;
+                (stalled, handed_over) = (None, Some(Instant::now()));
+            }
+            if parts.is_full() && looked_at.elapsed() >= SPACE_INTERVAL {
+                looked_at = Instant::now();
+                if let Err(error) = log.look_for_space().await {
+                    tracing::warn!(%error, "the disk cannot be looked at");
+                }
             }
         }
     };

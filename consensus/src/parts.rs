@@ -14,7 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{PeerState, Peers, elections::measured::Measured, epochs::Epochs, limits};
-use skein_store::{Epoch, Raft, Vote};
+use skein_store::{Epoch, Raft, Space, Vote};
 
 /// Handles; cheap to clone.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub(crate) struct Parts {
     /// What is wrong with the files, if they cannot be used: the replica takes part in nothing
     /// until it has left the group and starts anew.
     pub(crate) damage: Option<Arc<str>>,
+    /// Whether the disk has room for more.
+    pub(crate) space: watch::Receiver<Space>,
     /// The members that asked to be let go, and when each did last.
     pub(crate) leaving: Arc<Mutex<BTreeMap<NodeId, Instant>>>,
     /// Tells that an order was written down.
@@ -46,6 +48,11 @@ impl Parts {
     /// Whether this node leads, as far as Raft has told.
     pub(crate) fn leads(&self) -> bool {
         self.raft.server_metrics().borrow_watched().state.is_leader()
+    }
+
+    /// Whether the disk has no room for more entries.
+    pub(crate) fn is_full(&self) -> bool {
+        *self.space.borrow() == Space::Low
     }
 
     /// Whether this replica belongs to a group. One that does not holds nothing and has promised

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse};
+use openraft::{
+    EntryPayload,
+    raft::{AppendEntriesRequest, AppendEntriesResponse},
+};
 use skein_net::{BoxedStream, Handler, NodeId, codec};
 use tokio::{
     sync::Semaphore,
@@ -17,13 +20,15 @@ use crate::{
     parts::Parts,
     snapshot,
 };
-use skein_store::{Epoch, Group, LogId, Snapshot, Vote};
+use skein_store::{Entry, Epoch, Group, LogId, Snapshot, Vote};
 
 /// Serves [`skein_net::Protocol::Raft`].
 pub(crate) struct RaftHandler {
     parts: Parts,
     snapshots: Semaphore,
 }
+
+const FULL: &str = "the disk of this node is full";
 
 type Appended = Result<AppendEntriesResponse<Group>, String>;
 
@@ -79,6 +84,11 @@ impl RaftHandler {
         if request.entries.is_empty() {
             return self.heartbeat(request).await;
         }
+        // What elections and members need has its reserve.
+        let takes_room = |entry: &Entry| matches!(entry.payload, EntryPayload::Normal(_));
+        if self.parts.is_full() && request.entries.iter().any(takes_room) {
+            return Err(FULL.to_owned());
+        }
         let began = Instant::now();
         let appended = self.parts.raft.append_entries(request).await.map_err(|e| e.to_string());
         if matches!(appended, Ok(AppendEntriesResponse::Success)) {
@@ -125,6 +135,9 @@ impl RaftHandler {
         self.check_files()?;
         if !self.parts.meet(from, header.epoch) {
             return Err(format!("it is of epoch {}", header.epoch));
+        }
+        if self.parts.is_full() {
+            return Err(FULL.to_owned());
         }
         let Ok(_permit) = self.snapshots.try_acquire() else {
             return Err("too many snapshots are on their way to this node".to_owned());

@@ -69,6 +69,7 @@ impl Replica {
         let epochs = Epochs::new(config.disk.clone(), opened.epoch, opened.outdated);
         let epochs = Arc::new(epochs);
         let measured = Arc::new(Measured::new(config.timing));
+        let (space, log) = (opened.log.space(), opened.log.clone());
         let raft = Raft::new(
             transport.local_id().0,
             Arc::new(raft_config(&config)?),
@@ -89,21 +90,19 @@ impl Replica {
             epochs,
             peers,
             damage: opened.damage,
+            space,
             leaving: Arc::default(),
             ordered: Arc::default(),
             restart: CancellationToken::new(),
             cancel: CancellationToken::new(),
         };
-        Ok(Self::run(parts, opened.machine, config.disk, opened.log_closed))
+        let files = Files { machine: opened.machine, disk: config.disk, log };
+        Ok(Self::run(parts, files, opened.log_closed))
     }
 
     /// Starts the tasks and serves peers.
-    fn run(
-        parts: Parts,
-        machine: Arc<Machine>,
-        disk: Disk,
-        log_closed: oneshot::Receiver<()>,
-    ) -> Self {
+    fn run(parts: Parts, files: Files, log_closed: oneshot::Receiver<()>) -> Self {
+        let Files { machine, disk, log } = files;
         let tasks = TaskTracker::new();
         let first = status_feed::look(&parts, Duration::ZERO);
         let (status_sender, status) = watch::channel(first);
@@ -119,7 +118,7 @@ impl Replica {
         tasks.spawn(respond::restart(parts.clone()));
         tasks.spawn(elector::run(parts.clone()));
         tasks.spawn(elector::beat(parts.clone(), silent.subscribe()));
-        tasks.spawn(handover::watch_disk(parts.clone(), silent.clone()));
+        tasks.spawn(handover::watch_disk(parts.clone(), silent.clone(), log));
         tasks.spawn(release_watchers(
             Arc::clone(store.machine.published()),
             store.status.clone(),
@@ -255,6 +254,13 @@ impl skein_net::Handler for Gone {
     async fn request(&self, _from: NodeId, _body: bytes::Bytes) -> Result<bytes::Bytes, String> {
         Err("the replica has stopped".to_owned())
     }
+}
+
+/// What a running replica holds of its files.
+struct Files {
+    machine: Arc<Machine>,
+    disk: Disk,
+    log: LogStore,
 }
 
 /// The files of a replica, or what stands in for damaged ones.

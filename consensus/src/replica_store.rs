@@ -35,7 +35,7 @@ impl ReplicaStore {
     /// Whether there is data to read here, be it old.
     pub(crate) fn has_data(&self) -> bool {
         let status = self.status.borrow();
-        status.initialized && status.failure.is_none()
+        status.initialized && (status.failure.is_none() || status.disk_full)
     }
 
     /// Whether the data here follows the cluster's.
@@ -60,7 +60,7 @@ impl ReplicaStore {
         transaction: &Transaction,
     ) -> Result<Vec<Revision>, Refusal> {
         if leader == self.parts.own() {
-            return self.writes.propose(transaction.clone()).await;
+            return self.propose(transaction.clone()).await;
         }
         let (transport, epochs) = (self.parts.transport.as_ref(), self.parts.epochs.as_ref());
         let request = &StoreRequest::Propose(transaction.clone());
@@ -75,6 +75,19 @@ impl ReplicaStore {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Proposes a transaction here, if this node leads. A leader without room takes none: it is
+    /// about to hand over, unless it is alone.
+    pub(crate) async fn propose(&self, transaction: Transaction) -> Result<Vec<Revision>, Refusal> {
+        if self.parts.is_full() {
+            let reason = "the disk of the leader is full".to_owned();
+            let alone = self.status.borrow().voters == [self.parts.own()];
+            let error =
+                if alone { StoreError::Storage(reason) } else { StoreError::Unavailable(reason) };
+            return Err(error.into());
+        }
+        self.writes.propose(transaction).await
     }
 
     /// Why nothing can be written or read for certain now, if that is known.
@@ -226,8 +239,11 @@ impl StoreClient for ReplicaStore {
     }
 
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
-        if let Some(failure) = &self.status.borrow().failure {
-            return Err(StoreError::Unavailable(failure.clone()));
+        match &self.status.borrow().failure {
+            Some(failure) if !self.has_data() => {
+                return Err(StoreError::Unavailable(failure.clone()));
+            }
+            Some(_) | None => {}
         }
         self.machine.published().watch(range, from)
     }

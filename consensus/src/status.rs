@@ -83,8 +83,11 @@ pub struct RaftStatus {
     pub applied: u64,
     /// Index of the last entry known to be committed.
     pub committed: u64,
-    /// Why the replica has stopped, if it has: a full or broken disk.
+    /// Why the replica takes no entries, if it does not: a full or broken disk, damaged files.
     pub failure: Option<String>,
+    /// Whether that is a full disk. Such a replica goes on as soon as there is room; what it has
+    /// can be read.
+    pub disk_full: bool,
 }
 
 impl RaftStatus {
@@ -208,6 +211,7 @@ pub(crate) fn status_of(metrics: &RaftMetrics<Group>, sight: &Sight<'_>) -> Raft
         applied: index(metrics.last_applied),
         committed: index(metrics.local_committed),
         failure,
+        disk_full: false,
     }
 }
 
@@ -217,19 +221,17 @@ mod tests {
 
     #[test]
     fn a_quorum_is_lost_when_any_configuration_has_no_majority_left() {
-        let set = |ids: &[u64]| ids.iter().copied().collect::<BTreeSet<_>>();
-        let table: [(&[&[u64]], &[u64], bool); 7] = [
-            (&[&[1, 2, 3]], &[3], false),
-            (&[&[1, 2, 3]], &[2, 3], true),
-            (&[&[1, 2]], &[2], true),
-            (&[&[1, 2, 3, 4]], &[3, 4], true),
-            (&[&[1, 2, 3], &[1, 2, 3, 4, 5]], &[4, 5], false),
-            (&[&[1, 2, 3], &[3, 4, 5]], &[4, 5], true),
-            (&[], &[], false),
-        ];
-        for (configurations, missing, lost) in table {
-            let configurations: Vec<_> = configurations.iter().map(|ids| set(ids)).collect();
+        let check = |configurations: &[&[u64]], missing: &[u64], lost: bool| {
+            let configurations: Vec<BTreeSet<u64>> =
+                configurations.iter().map(|ids| ids.iter().copied().collect()).collect();
             assert_eq!(is_lost(&configurations, missing), lost, "{configurations:?} {missing:?}");
-        }
+        };
+        check(&[&[1, 2, 3]], &[3], false);
+        check(&[&[1, 2, 3]], &[2, 3], true);
+        check(&[&[1, 2]], &[2], true);
+        check(&[&[1, 2, 3, 4]], &[3, 4], true);
+        check(&[&[1, 2, 3], &[1, 2, 3, 4, 5]], &[4, 5], false);
+        check(&[&[1, 2, 3], &[3, 4, 5]], &[4, 5], true);
+        check(&[], &[], false);
     }
 }

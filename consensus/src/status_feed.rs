@@ -35,6 +35,10 @@ pub(crate) fn look(parts: &Parts, led_for: Duration) -> RaftStatus {
     let status = status_of(&metrics.borrow_watched(), &sight);
     match &parts.damage {
         Some(damage) => RaftStatus { failure: Some(damage.to_string()), ..status },
+        None if status.failure.is_none() && parts.is_full() => {
+            let failure = Some("the disk is full: no entries are taken".to_owned());
+            RaftStatus { failure, disk_full: true, ..status }
+        }
         None => status,
     }
 }
@@ -58,6 +62,7 @@ pub(crate) async fn run(mut parts: Parts, status: watch::Sender<RaftStatus>) {
             () = parts.cancel.cancelled() => return,
             changed = metrics.changed() => if changed.is_err() { return },
             changed = parts.peers.changed() => if changed.is_err() { return },
+            changed = parts.space.changed() => if changed.is_err() { return },
             changed = heard.changed() => if changed.is_err() { return },
             _ = ticks.tick() => {}
         }

@@ -61,7 +61,7 @@ impl StoreHandler {
         };
         match request {
             StoreRequest::Propose(transaction) => {
-                self.store.writes.propose(transaction).await.map(StoreReply::Written)
+                self.store.propose(transaction).await.map(StoreReply::Written)
             }
             StoreRequest::ReadIndex => {
                 leader_index(&self.parts.raft).await.map(StoreReply::ReadIndex)

@@ -73,6 +73,7 @@ impl Memory {
             return Some(self.attempted_at.map_or(now, |at| at + LATE));
         }
         let leader = metrics.current_leader.map(NodeId).filter(|leader| *leader != own);
+        let full = parts.is_full();
         let peers = parts.peers.borrow_and_update();
         let dead = leader.filter(|id| is_dead(&peers, *id));
         self.dead_leader = dead.map(|id| match self.dead_leader {
@@ -84,6 +85,8 @@ impl Memory {
             (self.attempted_at, self.attempts) = (None, 0);
         }
         let (place, candidates) = place(own, &voters, leader, &peers);
+        // One without room stands only if nobody else does.
+        let place = if full { place + candidates } else { place };
         let situation = Situation {
             heard_at,
             leader_dead_since: self.dead_leader.map(|(_, since)| since),

@@ -139,15 +139,15 @@ mod tests {
             voters: (1..=5).map(NodeId).collect(),
             ..report(number, term, index)
         };
-        let table: [(&[(u64, u64, u64)], u64); 3] = [
-            (&[(1, 3, 100), (1, 4, 90)], 2),
-            (&[(1, 4, 90), (1, 4, 91)], 2),
-            (&[(2, 1, 5), (1, 9, 900)], 1),
+        let table = [
+            ([(1, 3, 100), (1, 4, 90)], 2),
+            ([(1, 4, 90), (1, 4, 91)], 2),
+            ([(2, 1, 5), (1, 9, 900)], 1),
         ];
         for (replicas, lead) in table {
             let surveys: Vec<_> = (1..)
                 .zip(replicas)
-                .map(|(node, (number, term, index))| survey(node, Ok(five(*number, *term, *index))))
+                .map(|(node, (number, term, index))| survey(node, Ok(five(number, term, index))))
                 .collect();
             let plan = plan(&surveys).unwrap();
             assert_eq!(plan.lead, NodeId(lead), "{replicas:?}");

@@ -1,9 +1,12 @@
 //! Restarts from disk, full disks, and nodes so far behind that they need a snapshot.
 
-use skein_net::NodeId;
+use std::{io::ErrorKind, sync::Arc};
 
-use super::cluster::{Cluster, end_of, key, put, watch};
-use skein_store::{Consistency, KeyRange, Revision, StoreError};
+use skein_net::NodeId;
+use tokio::time::{Duration, timeout};
+
+use super::cluster::{Cluster, PATIENCE, end_of, key, put, watch};
+use skein_store::{Consistency, DiskAction, DiskOperation, KeyRange, Revision, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn everything_acknowledged_is_there_after_all_hosts_lost_power() {
@@ -49,29 +52,82 @@ async fn a_follower_that_was_away_for_long_gets_a_snapshot() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_node_whose_log_cannot_grow_says_so_and_the_others_go_on() {
-    let mut cluster = Cluster::with_voters(23, 3, 3).await;
+async fn a_leader_with_a_full_disk_says_so_hands_over_and_follows_again_without_a_restart() {
+    let cluster = Cluster::with_voters(23, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.disk(leader).set_full(true);
+    let large = "2".repeat(100_000);
+    let written = async {
+        let mut index = 0;
+        while !cluster.status(leader).disk_full {
+            cluster.store(other).write(put(format!("n{index}"), large.clone())).await.unwrap();
+            index += 1;
+        }
+        cluster.store(other).write(put("a", "1")).await.unwrap();
+    };
+    timeout(PATIENCE, written).await.expect("the disk is not full");
+    let status = cluster.until(leader, "handed over", |status| !status.is_leader()).await;
+    assert!(status.failure.unwrap().contains("full"));
+    let stale = cluster.store(leader).get(&key("n0"), Consistency::Any).await.unwrap();
+    assert!(stale.0.is_some());
+    cluster.disk(leader).set_full(false);
+    cluster.until(leader, "had room again", |status| status.failure.is_none()).await;
+    let (record, _) =
+        cluster.store(leader).get(&key("a"), Consistency::Linearizable).await.unwrap();
+    assert_eq!(record.unwrap().value, "1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_log_is_broken_says_so_and_the_others_go_on() {
+    let mut cluster = Cluster::with_voters(26, 3, 3).await;
     let leader = cluster.leader().await;
     let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
     cluster.store(other).write(put("a", "1")).await.unwrap();
     let mut watch = watch(&cluster.store(leader)).await;
-    cluster.disk(leader).set_full(true);
-    // More than the log has reserved for a full disk.
-    let large = "2".repeat(300_000);
-    cluster.store(other).write(put("a", large.clone())).await.unwrap();
+    cluster.disk(leader).set_fault(Some(Arc::new(|operation: &DiskOperation<'_>| {
+        matches!(operation.action, DiskAction::Sync).then_some(ErrorKind::Other)
+    })));
+    cluster.store(other).write(put("a", "2")).await.unwrap();
     let status = cluster.until(leader, "told of the failure", |s| s.failure.is_some()).await;
-    assert!(!status.is_leader());
-    assert!(status.failure.unwrap().contains("no storage space"));
+    assert!(!status.is_leader() && !status.disk_full);
     assert!(matches!(end_of(&mut watch).await, StoreError::Unavailable(_)));
     let again = cluster.store(leader).watch(&KeyRange::all("pods"), Revision(0)).await;
     assert!(matches!(again, Err(StoreError::Unavailable(_))));
-    cluster.disk(leader).set_full(false);
+    cluster.disk(leader).set_fault(None);
     cluster.crash(leader).await;
     cluster.add(leader).await;
     cluster.until(leader, "followed again", |s| s.failure.is_none() && s.quorum).await;
     let (record, _) =
         cluster.store(leader).get(&key("a"), Consistency::Linearizable).await.unwrap();
-    assert_eq!(record.unwrap().value, large);
+    assert_eq!(record.unwrap().value, "2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_follower_with_a_stalled_disk_answers_heartbeats_and_no_election_starts() {
+    let cluster = Cluster::with_voters(27, 3, 3).await;
+    let leader = cluster.leader().await;
+    let term = cluster.status(leader).term;
+    for id in cluster.running().into_iter().filter(|id| *id != leader) {
+        cluster.disk(id).set_sync_latency(Duration::from_secs(1));
+    }
+    for index in 0..10 {
+        cluster.store(leader).write(put(format!("n{index}"), "x")).await.unwrap();
+        let status = cluster.status(leader);
+        assert!(status.is_leader() && status.missing.is_empty(), "{status:?}");
+    }
+    assert_eq!(cluster.status(leader).term, term);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_whose_disk_stalls_for_long_hands_over() {
+    let cluster = Cluster::with_voters(28, 3, 3).await;
+    let leader = cluster.leader().await;
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.disk(leader).set_sync_latency(Duration::from_secs(20));
+    cluster.store(other).write(put("a", "1")).await.unwrap();
+    cluster.until(other, "saw another lead", |s| s.leader.is_some_and(|id| id.0 != leader)).await;
+    cluster.store(other).write(put("a", "2")).await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
