@@ -103,6 +103,15 @@ impl Cluster {
         self.nodes.insert(id, Node { disk, replica: Some(replica) });
     }
 
+    /// Ends everything, so that it takes no time beside what comes next.
+    pub(super) async fn end(mut self) {
+        for node in self.nodes.values_mut() {
+            if let Some(replica) = node.replica.take() {
+                replica.abort().await;
+            }
+        }
+    }
+
     /// Waits until a node asks to be started again, and does so.
     pub(super) async fn restarted(&mut self, id: u64) {
         let requested = self.replica(id).restart_requested();
@@ -142,6 +151,16 @@ impl Cluster {
                 witness: false,
                 removed: false,
             });
+            *peers = Arc::new(list);
+        });
+    }
+
+    /// Tells everybody something else about a node.
+    pub(super) fn change(&self, id: u64, change: impl FnOnce(&mut PeerState)) {
+        self.peers.send_modify(|peers| {
+            let mut list: Vec<PeerState> = peers.to_vec();
+            let peer = list.iter_mut().find(|peer| peer.id == NodeId(id)).unwrap();
+            change(peer);
             *peers = Arc::new(list);
         });
     }

@@ -117,3 +117,71 @@ async fn an_isolated_voter_does_not_depose_the_leader_when_it_returns() {
     assert_eq!(cluster.leader().await, leader);
     assert_eq!(cluster.status(leader).term, term);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_removed_leader_hands_over_and_is_out_for_good() {
+    let cluster = Cluster::with_voters(8, 4, 3).await;
+    let leader = cluster.leader().await;
+    cluster.until(leader, "had a standby", |s| s.learners.len() == 1).await;
+    let mut decisions = cluster.replica(leader).decisions();
+    cluster.change(leader, |peer| peer.removed = true);
+    let other = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    let gone = NodeId(leader);
+    cluster
+        .until(other, "let the removed host go", |s| {
+            s.voters.len() == 3 && !s.voters.contains(&gone) && !s.learners.contains(&gone)
+        })
+        .await;
+    assert_ne!(cluster.leader().await, leader);
+    let told = decisions.recv().await.unwrap();
+    assert_eq!((told.node, told.reason), (gone, "LeadershipHandedOver"));
+    tokio::time::sleep(super::cluster::PATIENCE).await;
+    let status = cluster.status(other);
+    assert!(!status.voters.contains(&gone) && !status.learners.contains(&gone), "{status:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hosts_are_warned_and_a_witness_makes_them_three_voters() {
+    let mut cluster = Cluster::start(9, 1).await;
+    let mut decisions = cluster.replica(1).decisions();
+    cluster.add(2).await;
+    let warned = async { while decisions.recv().await.unwrap().reason != "TwoHosts" {} };
+    tokio::time::timeout(super::cluster::PATIENCE, warned).await.expect("no warning came");
+    cluster.add(3).await;
+    cluster.change(3, |peer| peer.witness = true);
+    cluster.settled(3).await;
+    cluster.crash(1).await;
+    let leader = cluster.leader().await;
+    cluster.store(leader).write(put("a", "1")).await.unwrap();
+    cluster.until(2, "led, and not the witness", RaftStatus::is_leader).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_host_that_comes_back_wiped_is_a_new_host_and_takes_a_place() {
+    let mut cluster = Cluster::with_voters(10, 3, 3).await;
+    let leader = cluster.leader().await;
+    let wiped = cluster.running().into_iter().find(|id| *id != leader).unwrap();
+    cluster.crash(wiped).await;
+    // A wiped disk has another key, and so another id.
+    cluster.add(9).await;
+    cluster
+        .until(leader, "put the new host in the old one's place", |s| {
+            s.voters.contains(&NodeId(9)) && !s.voters.contains(&NodeId(wiped))
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_new_leader_knows_since_when_the_dead_are_dead() {
+    let mut cluster = Cluster::with_voters(11, 7, 5).await;
+    let leader = cluster.leader().await;
+    let dead = cluster.status(leader).voters.iter().find(|id| id.0 != leader).unwrap().0;
+    cluster.crash(dead).await;
+    let died = Instant::now();
+    tokio::time::sleep(tokio::time::Duration::from_secs(20)).await;
+    cluster.replica(leader).hand_over().await;
+    let heir = cluster.leader().await;
+    assert_ne!(heir, leader);
+    cluster.until(heir, "replaced the dead", |s| !s.voters.contains(&NodeId(dead))).await;
+    assert!(died.elapsed().as_secs() < 35, "{:?}", died.elapsed());
+}
