@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use crate::limits;
 use skein_store::{
-    Consistency, Key, KeyRange, ListOptions, Listing, Published, Record, Revision, State,
+    Consistency, Key, KeyRange, ListOptions, Listing, Published, Record, Revision, Stamp, State,
     StoreClient, StoreError, Transaction, View, WatchStream,
 };
 
@@ -45,7 +45,7 @@ impl StoreClient for MemoryStore {
     async fn write(&self, transaction: Transaction) -> Result<Vec<Revision>, StoreError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changes = Vec::new();
-        let revisions = state.apply(&transaction, &mut changes)?;
+        let revisions = state.apply(&transaction, Stamp::default(), &mut changes)?;
         self.published.publish(state.view.clone(), changes);
         Ok(revisions)
     }

@@ -8,7 +8,7 @@ use crate::{
     limits,
 };
 use skein_store::{
-    Answer, Epoch, Record, RequestId, RequestMemory, Revision, SnapshotMeta, State, View, Vote,
+    Epoch, Record, Remembered, RequestMemory, Revision, SnapshotMeta, State, View, Vote,
 };
 
 /// The highest number of a request that is believed: no cluster gets there, and counting on from
@@ -26,7 +26,7 @@ pub(crate) struct Header {
 #[derive(Debug, Serialize, Deserialize)]
 enum Part<'a> {
     Records(Vec<std::borrow::Cow<'a, Record>>),
-    Requests(Vec<(RequestId, Answer)>),
+    Requests(Vec<Remembered>),
     End { records: usize, requests: usize, revision: Revision, first_request: u64 },
 }
 
@@ -57,11 +57,8 @@ pub(crate) async fn send(stream: &mut BoxedStream, state: &State) -> Result<(), 
     let memory = &state.requests;
     let mut from = memory.first_sequence();
     while from < memory.next_sequence() {
-        let part: Vec<_> = memory
-            .since(from)
-            .take(limits::PART_REQUESTS)
-            .map(|(_, id, answer)| (id, answer.clone()))
-            .collect();
+        let part: Vec<_> =
+            memory.since(from).take(limits::PART_REQUESTS).map(|(_, one)| one).collect();
         from += part.len() as u64;
         frames::write(stream, &Part::Requests(part), limits::SNAPSHOT_IDLE).await?;
     }
@@ -94,11 +91,7 @@ pub(crate) async fn receive(stream: &mut BoxedStream) -> Result<State, SnapshotE
                 if first_request > MAX_SEQUENCE {
                     return Err(SnapshotError::Sequence(first_request));
                 }
-                let requests = RequestMemory::restore(
-                    skein_store::limits::REMEMBERED_REQUESTS,
-                    first_request,
-                    all_requests,
-                );
+                let requests = RequestMemory::restore(first_request, all_requests);
                 return Ok(State { view: View::from_records(all_records, revision), requests });
             }
         }
@@ -110,7 +103,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use skein_store::{Key, Operation, Precondition, Transaction};
+    use skein_store::{Key, Operation, Precondition, RequestId, Stamp, Transaction};
 
     fn state() -> State {
         let mut state = State::default();
@@ -120,7 +113,7 @@ mod tests {
                 value: vec![0; limits::PART_BYTES / 5].into(),
                 when: Precondition::Any,
             };
-            state.apply(&Transaction::new(vec![put]), &mut Vec::new()).unwrap();
+            state.apply(&Transaction::new(vec![put]), Stamp(1), &mut Vec::new()).unwrap();
         }
         state
     }
@@ -152,7 +145,7 @@ mod tests {
         };
         for end in [sequence(usize::MAX, usize::MAX, 0), sequence(0, 1, u64::MAX)] {
             let (mut near, mut far) = pipe();
-            let answer = (RequestId(1), Ok(Vec::new()));
+            let answer = Remembered { id: RequestId(1), stamp: Stamp(1), answer: Ok(Vec::new()) };
             frames::write(&mut near, &Part::Requests(vec![answer]), limits::SNAPSHOT_IDLE)
                 .await
                 .unwrap();

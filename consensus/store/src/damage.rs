@@ -12,7 +12,7 @@ use skein_net::NodeId;
 
 use crate::{
     Disk, Entry, Key, LogStore, Machine, MemoryDisk, Operation, Owner, Precondition, Proposal,
-    RequestId, StartError, StateMachine, Transaction, Vote,
+    RequestId, Stamp, StartError, StateMachine, Transaction, Vote,
 };
 
 /// Entries in the state; as many more are in the log only.
@@ -29,7 +29,7 @@ fn entry(index: u64) -> Entry {
         when: Precondition::Any,
     };
     let transaction = Transaction { id: RequestId(index.into()), operations: vec![put] };
-    let proposal = Proposal::encode(&[transaction]).unwrap();
+    let proposal = Proposal::stamped(&[transaction], Stamp(1)).unwrap();
     let leader = LeaderId { term: 4, voted_for: 1 }.to_committed();
     Entry::new_normal(openraft::LogId::new(leader, index), proposal)
 }

@@ -9,6 +9,8 @@ mod client;
 mod damage;
 mod disk;
 mod epoch;
+#[cfg(test)]
+mod fixtures;
 mod history;
 mod inspection;
 mod key;
@@ -42,7 +44,7 @@ pub use published::Published;
 pub use raft::{
     Answers, Entry, Group, LogId, Proposal, Raft, SnapshotMeta, StoredMembership, Vote,
 };
-pub use requests::RequestMemory;
+pub use requests::{Capacity, Remembered, RequestMemory, Stamp};
 pub use state::{Answer, State};
 pub use state_machine::{Machine, Snapshot, StateMachine};
 pub use view::View;

@@ -20,7 +20,7 @@ use skein_net::NodeId;
 
 use crate::{
     Disk, DiskAction, Entry, Key, LogId, LogStore, Machine, MemoryDisk, Operation, Owner,
-    Precondition, Proposal, RequestId, StateMachine, Transaction, Vote,
+    Precondition, Proposal, RequestId, Stamp, StateMachine, Transaction, Vote,
 };
 
 fn owner() -> Owner {
@@ -41,7 +41,7 @@ fn entry(term: u64, index: u64) -> Entry {
     };
     let request = RequestId((u128::from(term) << 64) | u128::from(index));
     let transaction = Transaction { id: request, operations: vec![put] };
-    Entry::new_normal(id(term, index), Proposal::encode(&[transaction]).unwrap())
+    Entry::new_normal(id(term, index), Proposal::stamped(&[transaction], Stamp(1)).unwrap())
 }
 
 /// What the replica has promised to keep.

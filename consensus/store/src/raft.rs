@@ -3,14 +3,17 @@
 //! A log entry carries the encoded transactions of many callers. They are encoded once, by the
 //! leader; every other step moves the same bytes.
 
-use std::{fmt, io};
+use std::{
+    fmt, io,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use openraft::{EmptyNode, type_config::alias};
 use serde::{Deserialize, Serialize};
 use skein_net::codec;
 
-use crate::{Transaction, state::Answer};
+use crate::{Transaction, requests::Stamp, state::Answer};
 
 openraft::declare_raft_types!(
     /// The Raft group. Members are node ids; where they are is the transport's business.
@@ -36,19 +39,26 @@ pub type SnapshotMeta = alias::SnapshotMetaOf<Group>;
 /// The Raft node itself.
 pub type Raft = openraft::Raft<Group, crate::state_machine::StateMachine>;
 
-/// The encoded transactions of one log entry.
+/// The encoded transactions of one log entry, and when they were proposed.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal(Bytes);
 
 impl Proposal {
-    /// Encodes `transactions`.
+    /// Encodes `transactions`, proposed now.
     pub fn encode(transactions: &[Transaction]) -> Result<Self, codec::CodecError> {
-        codec::encode(transactions).map(Self)
+        // A clock before 1970 stamps like one at 1970: stamps never go back anyway.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self::stamped(transactions, Stamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
     }
 
-    /// The transactions. An entry this build cannot read stops the replica: skipping it would
+    /// Encodes `transactions`, proposed at `stamp`.
+    pub fn stamped(transactions: &[Transaction], stamp: Stamp) -> Result<Self, codec::CodecError> {
+        codec::encode(&(stamp, transactions)).map(Self)
+    }
+
+    /// When they were proposed, and the transactions. An entry this build cannot read stops the replica: skipping it would
     /// make its state differ from the others'.
-    pub fn decode(&self) -> io::Result<Vec<Transaction>> {
+    pub fn decode(&self) -> io::Result<(Stamp, Vec<Transaction>)> {
         codec::decode(&self.0).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
     }
 

@@ -214,10 +214,11 @@ fn apply(applied: &mut Applied, entry: crate::Entry) -> Result<(), StartError> {
         return Err(missing(format!("entry {expected} before it is missing")));
     }
     if let EntryPayload::Normal(proposal) = &entry.payload {
-        let transactions = proposal.decode().map_err(|error| missing(error.to_string()))?;
+        let (stamp, transactions) =
+            proposal.decode().map_err(|error| missing(error.to_string()))?;
         for transaction in &transactions {
             // Whoever waited for the answer has long gone; the request memory has it.
-            drop(applied.state.apply(transaction, &mut Vec::new()));
+            drop(applied.state.apply(transaction, stamp, &mut Vec::new()));
         }
     }
     applied.last = Some(id);

@@ -5,34 +5,70 @@
 //! write failed must not see it succeed when the network delivers the request a second time.
 
 use imbl::{HashMap, Vector};
+use serde::{Deserialize, Serialize};
 
-use crate::{RequestId, state::Answer};
+use crate::{RequestId, limits, state::Answer};
+
+/// When something was proposed, in milliseconds since 1970 by the clock of who led then. Good for
+/// how long ago, within a few seconds, and for nothing else.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Stamp(pub u64);
+
+/// How many requests are remembered, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// This many in any case, however old and whatever the clocks say.
+    pub least: usize,
+    /// As many as are younger than this, in milliseconds.
+    pub window_ms: u64,
+    /// Never more than this.
+    pub most: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        let window_ms = u64::try_from(limits::REQUEST_WINDOW.as_millis()).unwrap_or(u64::MAX);
+        let (least, most) = (limits::REMEMBERED_REQUESTS, limits::REMEMBERED_REQUESTS_MOST);
+        Self { least, window_ms, most }
+    }
+}
 
 /// What each of the last requests was answered, oldest first. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RequestMemory {
     answers: HashMap<RequestId, Answer>,
-    order: Vector<RequestId>,
+    /// Their stamps never go back.
+    order: Vector<(RequestId, Stamp)>,
     /// Requests forgotten so far, and so the sequence number of the oldest kept.
     forgotten: u64,
-    capacity: usize,
+    capacity: Capacity,
+}
+
+/// A request as it is remembered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remembered {
+    /// Which.
+    pub id: RequestId,
+    /// When.
+    pub stamp: Stamp,
+    /// What it was answered.
+    pub answer: Answer,
 }
 
 impl RequestMemory {
-    /// An empty memory of `capacity` requests.
-    pub fn new(capacity: usize) -> Self {
-        Self { answers: HashMap::new(), order: Vector::new(), forgotten: 0, capacity }
+    /// An empty memory of `capacity`.
+    pub fn new(capacity: Capacity) -> Self {
+        Self { capacity, ..Self::default() }
     }
 
-    /// A memory as it was stored: the sequence number of the oldest and all from there on.
-    pub fn restore(
-        capacity: usize,
-        forgotten: u64,
-        kept: impl IntoIterator<Item = (RequestId, Answer)>,
-    ) -> Self {
-        let mut memory = Self { forgotten, ..Self::new(capacity) };
-        for (id, answer) in kept {
-            memory.remember(id, answer);
+    /// A memory of the usual capacity as it was stored: the sequence number of the oldest and all
+    /// from there on.
+    pub fn restore(forgotten: u64, kept: impl IntoIterator<Item = Remembered>) -> Self {
+        let mut memory = Self { forgotten, ..Self::default() };
+        for one in kept {
+            memory.remember(one.id, one.stamp, one.answer);
         }
         memory
     }
@@ -42,17 +78,28 @@ impl RequestMemory {
         self.answers.get(&id)
     }
 
-    /// Remembers a new request and forgets the oldest beyond the capacity.
-    pub fn remember(&mut self, id: RequestId, answer: Answer) {
+    /// Remembers a new request, made at `stamp`, and forgets the oldest beyond the capacity.
+    ///
+    /// What is forgotten depends on what is remembered alone, so that a memory that was restored
+    /// goes on like the one it was taken from.
+    pub fn remember(&mut self, id: RequestId, stamp: Stamp, answer: Answer) {
+        let now = self.order.back().map_or(stamp, |(_, last)| stamp.max(*last));
         if self.answers.insert(id, answer).is_none() {
-            self.order.push_back(id);
+            self.order.push_back((id, now));
         }
-        while self.order.len() > self.capacity {
-            if let Some(oldest) = self.order.pop_front() {
+        while self.is_over(now) {
+            if let Some((oldest, _)) = self.order.pop_front() {
                 self.answers.remove(&oldest);
                 self.forgotten += 1;
             }
         }
+    }
+
+    fn is_over(&self, now: Stamp) -> bool {
+        let Some((_, oldest)) = self.order.front() else { return false };
+        let expired = now.0 - oldest.0 > self.capacity.window_ms;
+        let count = self.order.len();
+        count > self.capacity.most || (count > self.capacity.least && expired)
     }
 
     /// The sequence number of the oldest request kept.
@@ -66,14 +113,13 @@ impl RequestMemory {
     }
 
     /// The kept requests from sequence number `from` on, in order.
-    pub fn since(&self, from: u64) -> impl Iterator<Item = (u64, RequestId, &Answer)> {
+    pub fn since(&self, from: u64) -> impl Iterator<Item = (u64, Remembered)> {
         let first = from.max(self.forgotten);
         let skip = usize::try_from(first - self.forgotten).unwrap_or(usize::MAX);
-        self.order
-            .iter()
-            .skip(skip)
-            .zip(first..)
-            .filter_map(|(id, sequence)| self.answers.get(id).map(|answer| (sequence, *id, answer)))
+        self.order.iter().skip(skip).zip(first..).filter_map(|((id, stamp), sequence)| {
+            let answer = self.answers.get(id)?.clone();
+            Some((sequence, Remembered { id: *id, stamp: *stamp, answer }))
+        })
     }
 }
 
@@ -82,30 +128,48 @@ mod tests {
     use super::*;
     use crate::Revision;
 
-    fn memory_of(ids: impl IntoIterator<Item = u128>) -> RequestMemory {
-        let mut memory = RequestMemory::new(2);
-        for id in ids {
-            memory.remember(RequestId(id), Ok(vec![Revision(id as u64)]));
+    fn memory_of(requests: impl IntoIterator<Item = (u128, u64)>) -> RequestMemory {
+        let mut memory = RequestMemory::new(Capacity { least: 2, window_ms: 100, most: 4 });
+        for (id, stamp) in requests {
+            memory.remember(RequestId(id), Stamp(stamp), Ok(vec![Revision(id as u64)]));
         }
         memory
     }
 
+    fn kept(memory: &RequestMemory) -> Vec<u128> {
+        memory.since(0).map(|(_, one)| one.id.0).collect()
+    }
+
     #[test]
-    fn the_oldest_request_is_forgotten_first() {
-        let memory = memory_of(1..=3);
+    fn requests_are_forgotten_by_age_within_a_least_and_a_most() {
+        // When the first, the second and so on were made, and the first that is kept.
+        let table = [
+            (vec![0, 10, 90], 1),
+            (vec![0, 10, 105], 2),
+            (vec![0, 1_000_000], 1),
+            (vec![0, 1, 2, 3, 4], 2),
+            // The clock of the next leader is behind.
+            (vec![500, 10, 590, 20], 1),
+        ];
+        for (stamps, first) in table {
+            let memory = memory_of((1..).zip(stamps.iter().copied()));
+            let expected: Vec<u128> = (first..=stamps.len() as u128).collect();
+            assert_eq!(kept(&memory), expected, "{stamps:?}");
+        }
+        let memory = memory_of([(1, 0), (2, 10), (3, 105)]);
         assert_eq!(memory.answer(RequestId(1)), None);
-        assert_eq!(memory.answer(RequestId(2)), Some(&Ok(vec![Revision(2)])));
         assert_eq!(memory.answer(RequestId(3)), Some(&Ok(vec![Revision(3)])));
     }
 
     #[test]
     fn a_restored_memory_goes_on_with_the_same_sequence() {
-        let memory = memory_of(1..=5);
-        assert_eq!((memory.first_sequence(), memory.next_sequence()), (3, 5));
-        let kept: Vec<_> = memory.since(0).map(|(_, id, answer)| (id, answer.clone())).collect();
-        let restored = RequestMemory::restore(2, memory.first_sequence(), kept);
-        assert_eq!(restored.next_sequence(), 5);
-        let last: Vec<_> = restored.since(4).map(|(sequence, id, _)| (sequence, id)).collect();
-        assert_eq!(last, [(4, RequestId(5))]);
+        let memory = memory_of([(1, 0), (2, 10), (3, 105), (4, 106)]);
+        assert_eq!((memory.first_sequence(), memory.next_sequence()), (1, 4));
+        let kept = memory.since(0).map(|(_, one)| one);
+        let restored = RequestMemory::restore(memory.first_sequence(), kept);
+        assert_eq!(restored.next_sequence(), 4);
+        assert!(restored.since(0).eq(memory.since(0)));
+        let last: Vec<_> = restored.since(3).map(|(sequence, one)| (sequence, one.id)).collect();
+        assert_eq!(last, [(3, RequestId(4))]);
     }
 }

@@ -4,12 +4,13 @@
 //! every node. There is no clock, no randomness and no failure other than a refused transaction.
 
 use crate::{
-    Event, Operation, Record, Revision, StoreError, Transaction, limits, requests::RequestMemory,
+    Event, Operation, Record, Revision, StoreError, Transaction,
+    requests::{RequestMemory, Stamp},
     view::View,
 };
 
 /// Everything a log entry can change. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct State {
     /// The objects.
     pub view: View,
@@ -20,15 +21,15 @@ pub struct State {
 /// The answer to one transaction: the revision of each operation.
 pub type Answer = Result<Vec<Revision>, StoreError>;
 
-impl Default for State {
-    fn default() -> Self {
-        Self { view: View::default(), requests: RequestMemory::new(limits::REMEMBERED_REQUESTS) }
-    }
-}
-
 impl State {
-    /// Applies `transaction` whole or not at all and appends what it changed to `changes`.
-    pub fn apply(&mut self, transaction: &Transaction, changes: &mut Vec<Event>) -> Answer {
+    /// Applies `transaction`, proposed at `stamp`, whole or not at all and appends what it changed
+    /// to `changes`.
+    pub fn apply(
+        &mut self,
+        transaction: &Transaction,
+        stamp: Stamp,
+        changes: &mut Vec<Event>,
+    ) -> Answer {
         if let Some(answer) = self.requests.answer(transaction.id) {
             return answer.clone();
         }
@@ -36,7 +37,7 @@ impl State {
         let answer = self.check(transaction).map(|()| {
             transaction.operations.iter().map(|step| self.perform(step, changes)).collect()
         });
-        self.requests.remember(transaction.id, answer.clone());
+        self.requests.remember(transaction.id, stamp, answer.clone());
         answer
     }
 

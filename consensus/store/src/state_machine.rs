@@ -134,14 +134,14 @@ impl Machine {
     }
 
     fn apply(&self, log_id: LogId, payload: &Payload) -> io::Result<Answers> {
-        let transactions = match payload {
+        let (stamp, transactions) = match payload {
             EntryPayload::Normal(proposal) => proposal.decode()?,
-            EntryPayload::Blank | EntryPayload::Membership(_) => Vec::new(),
+            EntryPayload::Blank | EntryPayload::Membership(_) => Default::default(),
         };
         let mut changes = Vec::new();
         let mut applied = self.lock();
         let answers =
-            transactions.iter().map(|one| applied.state.apply(one, &mut changes)).collect();
+            transactions.iter().map(|one| applied.state.apply(one, stamp, &mut changes)).collect();
         applied.last = Some(log_id);
         if let EntryPayload::Membership(membership) = payload {
             applied.membership = StoredMembership::new(Some(log_id), membership.clone());

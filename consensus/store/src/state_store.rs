@@ -15,15 +15,14 @@ use redb::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Record, RequestId, Revision,
+    Record, Revision,
     disk::{Disk, io_error},
-    limits,
     lineage::Lineage,
     owner::{META, Owner, StartError, claim},
     raft::{LogId, StoredMembership},
-    requests::RequestMemory,
+    requests::{Remembered, RequestMemory},
     sealed,
-    state::{Answer, State},
+    state::State,
     view::{Difference, View},
 };
 
@@ -142,8 +141,8 @@ impl StateStore {
             let mut requests = transaction.open_table(REQUESTS).map_err(io_error)?;
             let memory = &applied.state.requests;
             requests.retain_in(..memory.first_sequence(), |_, _| false).map_err(io_error)?;
-            for (sequence, id, answer) in memory.since(stored.state.requests.next_sequence()) {
-                let value = sealed::seal(&(id, answer)).map_err(io::Error::other)?;
+            for (sequence, one) in memory.since(stored.state.requests.next_sequence()) {
+                let value = sealed::seal(&one).map_err(io::Error::other)?;
                 requests.insert(sequence, value.as_slice()).map_err(io_error)?;
             }
             let progress = Progress {
@@ -235,8 +234,7 @@ fn load(database: &Database) -> Result<Applied, StartError> {
 
     let records = load_objects(&transaction, progress.digest)?;
     let kept = load_requests(&transaction, &progress)?;
-    let requests =
-        RequestMemory::restore(limits::REMEMBERED_REQUESTS, progress.first_request, kept);
+    let requests = RequestMemory::restore(progress.first_request, kept);
     let view = View::from_records(records, progress.revision);
     let state = State { view, requests };
     Ok(Applied { state, last: progress.last, membership: progress.membership })
@@ -268,7 +266,7 @@ fn load_objects(
 fn load_requests(
     transaction: &ReadTransaction,
     progress: &Progress,
-) -> Result<Vec<(RequestId, Answer)>, StartError> {
+) -> Result<Vec<Remembered>, StartError> {
     let disk = |error: redb::Error| StartError::disk(FILE, error);
     let requests = transaction.open_table(REQUESTS).map_err(|error| disk(error.into()))?;
     let mut kept = Vec::new();

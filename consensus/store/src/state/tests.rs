@@ -17,7 +17,7 @@ fn delete(name: &str, when: Precondition) -> Operation {
 }
 
 fn apply(state: &mut State, operations: Vec<Operation>) -> Answer {
-    state.apply(&Transaction::new(operations), &mut Vec::new())
+    state.apply(&Transaction::new(operations), Stamp(0), &mut Vec::new())
 }
 
 #[test]
@@ -43,6 +43,7 @@ fn a_failed_precondition_leaves_nothing_of_the_transaction() {
             put("b", "1", Precondition::Any),
             put("a", "2", Precondition::Unchanged(Revision(9))),
         ]),
+        Stamp(0),
         &mut changes,
     );
     assert_eq!(
@@ -78,8 +79,8 @@ fn a_repeated_request_applies_once_and_answers_the_same() {
     let mut state = State::default();
     let transaction = Transaction::new(vec![put("a", "1", Precondition::Absent)]);
     let mut changes = Vec::new();
-    let first = state.apply(&transaction, &mut changes);
-    let again = state.apply(&transaction, &mut changes);
+    let first = state.apply(&transaction, Stamp(0), &mut changes);
+    let again = state.apply(&transaction, Stamp(0), &mut changes);
     assert_eq!(first, Ok(vec![Revision(1)]));
     assert_eq!(again, first);
     assert_eq!(changes.len(), 1);
@@ -90,9 +91,9 @@ fn a_refused_request_stays_refused_when_it_is_delivered_again() {
     let mut state = State::default();
     apply(&mut state, vec![put("a", "1", Precondition::Any)]).unwrap();
     let refused = Transaction::new(vec![put("a", "2", Precondition::Absent)]);
-    let first = state.apply(&refused, &mut Vec::new());
+    let first = state.apply(&refused, Stamp(0), &mut Vec::new());
     apply(&mut state, vec![delete("a", Precondition::Any)]).unwrap();
-    assert_eq!(state.apply(&refused, &mut Vec::new()), first);
+    assert_eq!(state.apply(&refused, Stamp(0), &mut Vec::new()), first);
     assert!(first.is_err());
 }
 
@@ -125,7 +126,7 @@ fn malformed_transactions_are_refused() {
     let twice = vec![put("a", "1", Precondition::Any), delete("a", Precondition::Any)];
     let large = vec![Operation::Put {
         key: key("a"),
-        value: Bytes::from(vec![0; limits::TRANSACTION_BYTES]),
+        value: Bytes::from(vec![0; crate::limits::TRANSACTION_BYTES]),
         when: Precondition::Any,
     }];
     for operations in [Vec::new(), twice, large] {
@@ -177,9 +178,9 @@ proptest! {
         let (mut one_changes, mut other_changes) = (Vec::new(), Vec::new());
         for (id, operations) in log {
             let transaction = Transaction { id: RequestId(id), operations };
-            let answer = one.apply(&transaction, &mut one_changes);
-            prop_assert_eq!(&answer, &other.apply(&transaction, &mut other_changes));
-            prop_assert_eq!(&answer, &other.apply(&transaction, &mut other_changes));
+            let answer = one.apply(&transaction, Stamp(0), &mut one_changes);
+            prop_assert_eq!(&answer, &other.apply(&transaction, Stamp(0), &mut other_changes));
+            prop_assert_eq!(&answer, &other.apply(&transaction, Stamp(0), &mut other_changes));
         }
         prop_assert!(one.view.records().eq(other.view.records()));
         prop_assert_eq!(&one_changes, &other_changes);
