@@ -33,8 +33,8 @@ pub const WATCH_BATCH_BYTES: usize = 1 << 20;
 /// How often a watcher without events hears how far it has been served, be it no further.
 pub const WATCH_PROGRESS: Duration = Duration::from_secs(5);
 
-/// Bytes of pages each of the two databases keeps in memory. The log is read from its own cache
-/// and the state from the index, so pages matter only for writing.
+/// Bytes of pages the state's database keeps in memory. The state is read from the index, so
+/// pages matter only for writing.
 pub const DATABASE_CACHE_BYTES: usize = 4 << 20;
 
 /// Bytes of the newest log entries kept in memory for followers and for applying. A follower
