@@ -174,8 +174,8 @@ pub(crate) const TOLD_CONFIRM: Duration = Duration::from_millis(400);
 /// The same, apart from a few round trips, for a suspect whose host says that nobody listens.
 pub(crate) const REFUSED_CONFIRM: Duration = Duration::from_millis(80);
 
-/// Round trips added to [`REFUSED_CONFIRM`]: a helper's probe takes two.
-pub(crate) const REFUSED_ROUND_TRIPS: u32 = 3;
+/// Round trips added to [`REFUSED_CONFIRM`]: as many as a helper's probe takes.
+pub(crate) const REFUSED_ROUND_TRIPS: u32 = 2;
 
 /// Pause after the first round of probes, and the longest; each is half as long again as the one
 /// before.
@@ -219,9 +219,9 @@ pub(crate) const TELL_DEADLINE: Duration = Duration::from_millis(500);
 /// Tidings waiting to be looked at; more are dropped.
 pub(crate) const TIDINGS_QUEUE: usize = 256;
 
-/// Messages of failure detection under way at once: a node that suspects [`MAX_SUSPECTS`] others
-/// has at most this many. More are not sent.
-pub(crate) const MAX_PROBES: usize = 1024;
+/// Messages of failure detection under way at once. More than [`MAX_SUSPECTS`] with all their rounds
+/// and helpers need, so that nobody is condemned by probes that were not sent.
+pub(crate) const MAX_PROBES: usize = 2048;
 
 /// Deaths within [`FLAP_WINDOW`] that have no consequence; a host that is restarted a few times in
 /// a row is no flapping one.

@@ -26,7 +26,7 @@ pub struct Belief {
     pub phi: f64,
     /// How long ago anything was heard of it that proves it alive.
     pub last_heard: Option<Duration>,
-    /// The round trip of the latest probe that it answered.
+    /// How long it took to answer the latest message that it answered.
     pub rtt: Option<Duration>,
     /// What came of the latest direct probe.
     pub direct: Option<ProbeOutcome>,

@@ -155,8 +155,8 @@ impl Driver {
     fn take_arrivals(&self) {
         let (now, wall) = (Instant::now(), SystemTime::now());
         let mut view = lock(&self.view);
-        for (from, at) in self.arrivals.take() {
-            view.heard(from, at, now, wall);
+        for (from, arrival) in self.arrivals.take() {
+            view.heard(from, arrival, now, wall);
         }
     }
 

@@ -18,6 +18,7 @@ use chitchat::{
 use tokio::{
     sync::mpsc::{self, error::TrySendError},
     task::JoinSet,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -157,10 +158,11 @@ async fn send_all(
                 let Some((to, bytes)) = next else { return };
                 let (transport, arrivals) = (Arc::clone(&transport), Arc::clone(&arrivals));
                 under_way.spawn(async move {
+                    let start = Instant::now();
                     let sent =
                         transport.request(to, Protocol::Gossip, bytes, GOSSIP_DEADLINE).await;
                     match sent {
-                        Ok(_taken_in) => arrivals.note(to),
+                        Ok(_taken_in) => arrivals.note_answer(to, start),
                         Err(error) => tracing::trace!(%to, %error, "gossip did not arrive"),
                     }
                 });

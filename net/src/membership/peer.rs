@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::{
     Member,
     accrual::Accrual,
+    arrivals::Arrival,
     belief::{Belief, BeliefState, ProbeOutcome},
     damping::Flaps,
 };
@@ -221,8 +222,10 @@ impl Peer {
         self.should_recheck(now)
     }
 
-    /// A message came from itself at `at`. Whether it must be probed because it counts as dead.
-    pub(super) fn heard(&mut self, at: Instant, now: Instant) -> bool {
+    /// A message came from itself. Whether it must be probed because it counts as dead.
+    pub(super) fn heard(&mut self, what: Arrival, now: Instant) -> bool {
+        let Arrival { at, rtt } = what;
+        self.rtt = rtt.or(self.rtt);
         match self.standing {
             Standing::Unproven { .. } => self.standing = Standing::Alive,
             Standing::Suspect(trial) if at > trial.since => self.standing = Standing::Alive,
@@ -296,7 +299,8 @@ impl Peer {
             Cause::Told => TOLD_CONFIRM,
             Cause::Refused => {
                 self.direct = Some(ProbeOutcome::Refused);
-                REFUSED_CONFIRM + self.rtt.unwrap_or_default() * REFUSED_ROUND_TRIPS
+                let way = self.rtt.unwrap_or_default() * REFUSED_ROUND_TRIPS;
+                (REFUSED_CONFIRM + way).min(SILENCE_CONFIRM)
             }
         };
         match &mut self.standing {

@@ -1,35 +1,55 @@
 //! Peers remembered on disk: where to find the cluster again after a restart, without its seeds.
 //!
 //! A text file with one JSON object a line. It is a hint: lines that cannot be read are skipped,
-//! and a file that cannot be written costs nothing but the memory.
+//! and a file that cannot be written costs nothing but the memory. Simulations keep the text in
+//! memory, without a thread that waits for a disk.
 
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use tokio::sync::watch;
 
 use crate::{NodeId, PeerAddress, durable, limits::MAX_REMEMBERED_PEERS};
 
-/// The file of remembered peers.
+/// Where peers are remembered. Clones are the same place.
 #[derive(Clone, Debug)]
 pub struct PeerStore {
-    path: PathBuf,
+    place: Place,
+}
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    Memory(Arc<Mutex<Vec<PeerAddress>>>),
 }
 
 impl PeerStore {
     /// Peers are remembered in the file at `path`.
     pub fn new(path: &Path) -> Self {
-        Self { path: path.to_owned() }
+        Self { place: Place::File(path.to_owned()) }
+    }
+
+    /// Peers are remembered as long as a clone of this exists: across the restarts of a simulated
+    /// node.
+    pub fn in_memory() -> Self {
+        Self { place: Place::Memory(Arc::default()) }
     }
 
     /// The peers remembered, as far as the file can be read.
     pub fn load(&self) -> Vec<PeerAddress> {
-        match durable::read(&self.path) {
+        let path = match &self.place {
+            Place::File(path) => path,
+            Place::Memory(peers) => {
+                return peers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            }
+        };
+        match durable::read(path) {
             Ok(text) => parse(&text.unwrap_or_default()),
             Err(error) => {
-                tracing::warn!(path = %self.path.display(), %error, "peers cannot be read");
+                tracing::warn!(path = %path.display(), %error, "peers cannot be read");
                 Vec::new()
             }
         }
@@ -40,16 +60,32 @@ impl PeerStore {
     /// # Errors
     /// What the system says about the file.
     pub fn save(&self, peers: &[PeerAddress]) -> io::Result<()> {
-        durable::write(&self.path, render(peers)?.as_bytes(), durable::PUBLIC)
+        match &self.place {
+            Place::File(path) => durable::write(path, render(peers)?.as_bytes(), durable::PUBLIC),
+            Place::Memory(place) => {
+                peers.clone_into(&mut place.lock().unwrap_or_else(PoisonError::into_inner));
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether saving waits for a disk.
+    fn is_slow(&self) -> bool {
+        matches!(self.place, Place::File(_))
     }
 }
 
-/// Saves what `peers` changes to, away from everything that must not wait for a disk.
+/// Saves what `peers` changes to; to a disk away from everything that must not wait for one.
 pub(super) async fn save_changes(store: PeerStore, mut peers: watch::Receiver<Vec<PeerAddress>>) {
     while peers.changed().await.is_ok() {
         let (store, peers) = (store.clone(), peers.borrow_and_update().clone());
-        let saved = tokio::task::spawn_blocking(move || store.save(&peers)).await;
-        if let Ok(Err(error)) = saved {
+        let saved = if store.is_slow() {
+            let saving = tokio::task::spawn_blocking(move || store.save(&peers));
+            saving.await.unwrap_or_else(|stopped| Err(io::Error::other(stopped)))
+        } else {
+            store.save(&peers)
+        };
+        if let Err(error) = saved {
             tracing::warn!(%error, "peers cannot be remembered");
         }
     }
@@ -99,15 +135,23 @@ mod tests {
     #[test]
     fn saved_peers_are_loaded_and_garbage_between_them_is_skipped() {
         let directory = tempfile::tempdir().unwrap();
-        let store = PeerStore::new(&directory.path().join("peers.jsonl"));
+        let path = directory.path().join("peers.jsonl");
+        let store = PeerStore::new(&path);
         assert!(store.load().is_empty());
         let peers = [peer(1, 1), peer(u64::MAX, 2)];
         store.save(&peers).unwrap();
         assert_eq!(store.load(), peers);
-        let text = std::fs::read_to_string(&store.path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         let damaged = format!("{{\"id\":\n{text}\u{0}\n[]\n");
-        std::fs::write(&store.path, damaged).unwrap();
+        std::fs::write(&path, damaged).unwrap();
         assert_eq!(store.load(), peers);
+    }
+
+    #[test]
+    fn peers_in_memory_are_there_for_every_clone() {
+        let store = PeerStore::in_memory();
+        store.clone().save(&[peer(1, 1)]).unwrap();
+        assert_eq!(store.load(), [peer(1, 1)]);
     }
 
     #[test]

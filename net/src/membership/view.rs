@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     ADDRESS_KEY, Member, NAME_KEY,
+    arrivals::Arrival,
     belief::Belief,
     peer::{Cause, Due, Peer, Profile, Standing},
     probe::Tidings,
@@ -66,6 +67,8 @@ pub(super) struct View {
     hear_every: Duration,
     /// The dead of whom something was heard.
     recheck: BTreeSet<NodeId>,
+    /// Those said to be dead whose trial waits for room.
+    accused: BTreeSet<NodeId>,
     /// Whether what everybody may see has changed since [`View::take_members`].
     changed: bool,
 }
@@ -83,6 +86,7 @@ impl View {
             due: None,
             hear_every: HEAR_EVERY_SMALL,
             recheck: BTreeSet::new(),
+            accused: BTreeSet::new(),
             changed: true,
         }
     }
@@ -155,10 +159,10 @@ impl View {
         result
     }
 
-    /// A message came from `id` itself at `at`.
-    pub(super) fn heard(&mut self, id: NodeId, at: Instant, now: Instant, wall: SystemTime) {
-        self.end_loneliness(at, now);
-        if self.change(id, wall, |peer| peer.heard(at, now)) {
+    /// A message came from `id` itself.
+    pub(super) fn heard(&mut self, id: NodeId, what: Arrival, now: Instant, wall: SystemTime) {
+        self.end_loneliness(what.at, now);
+        if self.change(id, wall, |peer| peer.heard(what, now)) {
             self.recheck.insert(id);
         }
     }
@@ -237,7 +241,8 @@ impl View {
         if !self.lives(id, run) {
             return Vec::new();
         }
-        self.change(id, wall, |peer| peer.suspect(Cause::Told, now));
+        self.accused.insert(id);
+        self.try_accused(now, wall);
         self.tell_dead(id, now, rng)
     }
 
@@ -258,6 +263,18 @@ impl View {
             believed
         });
         if believed { self.tell_dead(id, now, rng) } else { Vec::new() }
+    }
+
+    /// Opens the trials of those said to be dead, as far as there is room; gives the room left.
+    fn try_accused(&mut self, now: Instant, wall: SystemTime) -> usize {
+        let suspected = |peer: &&Peer| matches!(peer.standing, Standing::Suspect(_));
+        let mut room = MAX_SUSPECTS.saturating_sub(self.peers.values().filter(suspected).count());
+        while room > 0
+            && let Some(accused) = self.accused.pop_first()
+        {
+            room -= usize::from(self.change(accused, wall, |peer| peer.suspect(Cause::Told, now)));
+        }
+        room
     }
 
     fn tell_dead(&mut self, id: NodeId, now: Instant, rng: &mut impl Rng) -> Vec<Action> {
@@ -291,8 +308,7 @@ impl View {
     ) -> Vec<Action> {
         self.excuse_stall(now);
         self.set_watches(now);
-        let suspected = |peer: &&Peer| matches!(peer.standing, Standing::Suspect(_));
-        let mut room = MAX_SUSPECTS.saturating_sub(self.peers.values().filter(suspected).count());
+        let mut room = self.try_accused(now, wall);
         let knock = self.knocked.is_none_or(|knocked| now - knocked >= LOOK_EVERY);
         if knock {
             self.knocked = Some(now);

@@ -147,6 +147,31 @@ async fn a_repeated_request_arrives_twice_and_is_answered_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_said_to_a_stalled_node_waits_and_is_not_lost() {
+    for stalled in [A, B] {
+        let pair = Pair::new(1);
+        pair.network.stall(stalled, Duration::from_millis(700));
+        let start = Instant::now();
+        pair.ask().await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_millis(700), "{stalled}");
+        pair.ask().await.unwrap();
+        assert_eq!(start.elapsed(), Duration::from_millis(700), "{stalled}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_each_node_sends_is_counted() {
+    let pair = Pair::new(1);
+    let body = Bytes::from_static(&[0; 100]);
+    pair.a.request(B, Protocol::Raft, body, DEADLINE).await.unwrap();
+    let one = Traffic { messages: 1, bytes: 100 };
+    assert_eq!(pair.network.sent(A, Protocol::Raft), one);
+    assert_eq!(pair.network.sent(B, Protocol::Raft), one, "the answer");
+    assert_eq!(pair.network.sent(A, Protocol::Gossip), Traffic::default());
+    assert_eq!(pair.network.sent_between(A, B), one);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_crashed_node_can_do_nothing_any_more() {
     let pair = Pair::new(1);
     pair.network.crash(A);
