@@ -20,6 +20,10 @@ e2e:
 sim seeds="200":
     cargo run --locked --package skein-sim --profile sim -- --seeds 0..{{seeds}}
 
+# Deliberately broken builds, and the seed that catches each
+mutants *names:
+    scripts/mutants {{names}}
+
 # Formats the source
 fmt:
     cargo fmt --all

@@ -3,6 +3,7 @@
 
 mod acknowledged;
 mod addresses;
+mod deposed;
 mod leaders;
 mod linearizable;
 mod logs;

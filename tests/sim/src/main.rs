@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    path::Path,
     process::{Command, ExitCode},
     sync::{
         Mutex, PoisonError,
@@ -73,43 +74,26 @@ fn one(seed: u64, options: &Options) -> Result<ExitCode> {
 fn many(seeds: Range<u64>, options: &Options) -> Result<ExitCode> {
     let program = std::env::current_exe().context("where this program is")?;
     let jobs = match options.jobs {
-        Some(jobs) => jobs,
+        Some(jobs) => jobs.max(1),
         None => std::thread::available_parallelism().context("the number of cores")?.get(),
     };
     let (next, began) = (AtomicU64::new(seeds.start), Instant::now());
     let failed = Mutex::new(Vec::new());
-    let fail = |seed| failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.max(1) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= seeds.end {
-                        return;
-                    }
-                    let chaos = options.chaos_ms.to_string();
-                    let arguments = ["--seed", &seed.to_string(), "--chaos-ms", &chaos];
-                    let ran = Command::new(&program).args(arguments).output();
-                    let clean = ran.as_ref().is_ok_and(|output| output.status.success());
-                    if clean {
-                        continue;
-                    }
-                    fail(seed);
-                    match ran {
-                        Ok(output) => println!(
-                            "{}{}",
-                            String::from_utf8_lossy(&output.stdout),
-                            String::from_utf8_lossy(&output.stderr)
-                        ),
-                        Err(error) => println!("seed {seed} did not run: {error}"),
-                    }
-                    if options.fail_fast {
-                        next.store(seeds.end, Ordering::Relaxed);
-                    }
-                }
-            });
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= seeds.end {
+                return;
+            }
+            let Err(report) = in_a_process(&program, seed, options.chaos_ms) else { continue };
+            println!("{report}");
+            failed.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+            if options.fail_fast {
+                next.store(seeds.end, Ordering::Relaxed);
+            }
         }
-    });
+    };
+    std::thread::scope(|scope| (0..jobs).for_each(|_| drop(scope.spawn(work))));
     let mut failed = failed.into_inner().unwrap_or_else(PoisonError::into_inner);
     failed.sort_unstable();
     let (count, seconds) = (seeds.end - seeds.start, began.elapsed().as_secs_f64());
@@ -119,4 +103,16 @@ fn many(seeds: Range<u64>, options: &Options) -> Result<ExitCode> {
     }
     println!("{} of {count} seeds failed in {seconds:.1} s: {failed:?}", failed.len());
     Ok(ExitCode::FAILURE)
+}
+
+/// Runs one seed in a process of its own; an error is its report.
+fn in_a_process(program: &Path, seed: u64, chaos_ms: u64) -> Result<(), String> {
+    let arguments = ["--seed", &seed.to_string(), "--chaos-ms", &chaos_ms.to_string()];
+    let ran = Command::new(program).args(arguments).output();
+    let output = ran.map_err(|error| format!("seed {seed} did not run: {error}"))?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Err(format!("{}{}", text(&output.stdout), text(&output.stderr)))
 }

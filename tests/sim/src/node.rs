@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Result;
 use rand::{SeedableRng, rngs::StdRng};
-use skein_agent::{AgentConfig, DiskWork};
+use skein_agent::{AgentConfig, DiskWork, PodNetwork};
 use skein_api::Api;
 use skein_consensus::{
     Disk, MemoryDisk, PeerState, RaftStatus, RemoteStore, ReplicaConfig, Retention, SharedStore,
@@ -113,8 +113,11 @@ impl Process {
         let store = Arc::clone(core.store());
         let mut agent = AgentConfig::new(name_of(id), address_of(id).ip(), data_dir);
         agent.disk_work = DiskWork::Inline;
-        let workload =
-            Workload { agent, network: engine.renew_network(), runtime: Arc::new(engine.runtime) };
+        let workload = Workload {
+            agent,
+            network: Arc::clone(&engine.network) as Arc<dyn PodNetwork>,
+            runtime: Arc::new(engine.runtime),
+        };
         let controllers = ControllerConfig::default();
         let services =
             Services::start(&core, ServicesConfig { controllers, workload: Some(workload) });

@@ -1,11 +1,7 @@
-//! The container engine of a simulated host and the addresses of its pods. They outlive the
-//! process that drives them, as containers do, unless the power fails.
+//! The container engine and the pod network of a simulated host. They outlive the process that
+//! drives them, as containers and links do, unless the power fails.
 
-use std::{
-    collections::BTreeMap,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use skein_agent::SimulatedNetwork;
@@ -15,48 +11,27 @@ use skein_runtime::SimulatedRuntime;
 #[derive(Clone)]
 pub(crate) struct Engine {
     pub(crate) runtime: SimulatedRuntime,
-    state: Arc<Mutex<State>>,
-}
-
-#[derive(Default)]
-struct State {
-    /// What the running process set up; the kernel keeps it for the next one.
-    network: Arc<SimulatedNetwork>,
-    /// Addresses of pods as last seen.
-    addresses: BTreeMap<String, IpAddr>,
+    pub(crate) network: Arc<SimulatedNetwork>,
 }
 
 impl Engine {
-    /// An engine without pods.
+    /// An engine without pods that takes as long as Docker does.
     pub(crate) fn new() -> Self {
         let runtime = SimulatedRuntime::new(Timestamp::now());
         runtime.set_docker_latencies();
-        Self { runtime, state: Arc::default() }
+        Self { runtime, network: Arc::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What a new process knows of the network: nothing, until it takes over what there is.
-    pub(crate) fn renew_network(&self) -> Arc<SimulatedNetwork> {
-        let network = Arc::new(SimulatedNetwork::new());
-        self.lock().network = Arc::clone(&network);
-        network
+    /// Ends everything that runs.
+    pub(crate) fn cut_power(&self) {
+        self.runtime.cut_power();
+        self.network.cut_power();
     }
 
     /// The pods that run and their addresses, where they have one.
     pub(crate) fn pods(&self) -> Vec<(String, Option<IpAddr>)> {
-        let mut state = self.lock();
-        let current = state.network.addresses();
-        state.addresses.extend(current);
-        let live = self.runtime.live_pods();
-        state.addresses.retain(|uid, _| live.iter().any(|(known, _)| known == uid));
-        live.into_iter()
-            .map(|(uid, _)| {
-                let address = state.addresses.get(&uid).copied();
-                (uid, address)
-            })
-            .collect()
+        let addresses = self.network.addresses();
+        let live = self.runtime.live_pods().into_iter();
+        live.map(|(uid, _)| (uid.clone(), addresses.get(&uid).copied())).collect()
     }
 }

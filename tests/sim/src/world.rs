@@ -177,10 +177,11 @@ impl World {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if host.power_fails {
             host.end(&self.wire, Some(&mut |length| disk::torn(luck, length)));
-            host.engine.runtime.cut_power();
+            host.engine.cut_power();
         } else {
             // What the kernel was given is on its way to the disk whoever gave it.
             host.end(&self.wire, Some(&mut |length| length));
+            host.engine.network.forget_process();
         }
         self.stopping.retain(|stopping| *stopping != id);
         self.trace.note(format_args!("{id} crashed"));
@@ -192,6 +193,7 @@ impl World {
         self.stopping.retain(|stopping| *stopping != id);
         if let Some(host) = self.hosts.get_mut(&id) {
             host.end(&self.wire, None);
+            host.engine.network.forget_process();
         }
         self.trace.note(format_args!("{id} ended: {outcome:?}"));
         let excused = self.hosts.get(&id).is_some_and(|host| host.disk_full || host.disk_fails);

@@ -21,7 +21,10 @@ struct State {
     range: Option<(String, Ipv4Addr)>,
     routes: Vec<Route>,
     routes_error: Option<String>,
+    /// What the running process has given or taken over.
     pods: BTreeMap<String, IpAddr>,
+    /// What the kernel has set up, also for a process that is gone.
+    links: BTreeMap<String, IpAddr>,
 }
 
 impl SimulatedNetwork {
@@ -35,9 +38,21 @@ impl SimulatedNetwork {
         self.lock().pods.get(pod_uid).copied()
     }
 
-    /// Every pod that has an address, and which.
-    pub fn addresses(&self) -> Vec<(String, IpAddr)> {
-        self.lock().pods.iter().map(|(uid, ip)| (uid.clone(), *ip)).collect()
+    /// Every pod that has an address, and which, given by whatever process.
+    pub fn addresses(&self) -> BTreeMap<String, IpAddr> {
+        self.lock().links.clone()
+    }
+
+    /// The process that used the network is gone; what it set up stays, unknown to the next one.
+    pub fn forget_process(&self) {
+        let mut state = self.lock();
+        state.range = None;
+        state.pods.clear();
+    }
+
+    /// The host lost its power, and with it everything that was set up.
+    pub fn cut_power(&self) {
+        *self.lock() = State::default();
     }
 
     /// The routes last set.
@@ -92,11 +107,14 @@ impl PodNetwork for SimulatedNetwork {
             .find(|ip| !state.pods.values().any(|taken| taken == ip))
             .ok_or(NetworkError::Exhausted(cidr))?;
         state.pods.insert(pod_uid.to_owned(), ip);
+        state.links.insert(pod_uid.to_owned(), ip);
         Ok(ip)
     }
 
     async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError> {
-        self.lock().pods.remove(pod_uid);
+        let mut state = self.lock();
+        state.pods.remove(pod_uid);
+        state.links.remove(pod_uid);
         Ok(())
     }
 
@@ -106,6 +124,7 @@ impl PodNetwork for SimulatedNetwork {
             return Err(NetworkError::NoRange);
         }
         state.pods.insert(pod_uid.to_owned(), ip);
+        state.links.insert(pod_uid.to_owned(), ip);
         Ok(())
     }
 }

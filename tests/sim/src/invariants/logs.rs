@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use skein_net::NodeId;
 use skein_store::Inspection;
 
-use super::Violation;
+use super::{Violation, deposed};
 
 const INVARIANT: &str = "log matching";
 
@@ -55,6 +55,7 @@ impl Logs {
             }
             known.before = known.before.or(previous);
             if applied.is_some_and(|applied| index <= applied) {
+                deposed::judge(&self.applied, index, term)?;
                 let known = *self.applied.entry(index).or_insert(term);
                 if known != term {
                     let detail =
