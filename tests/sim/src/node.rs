@@ -87,14 +87,23 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs a node until told to stop.
+    /// Runs a node until told to stop, and anew whenever its replica asks for that.
     pub(crate) async fn node(self, machine: Machine) -> Result<()> {
-        let Machine { disk, engine, data_dir, founds } = machine;
+        let mut founds = machine.founds;
+        while !self.stop.is_cancelled() {
+            let core = Core::start(self.config(&machine), founds).await?;
+            founds = false;
+            self.serve(core, &machine).await;
+        }
+        Ok(())
+    }
+
+    fn config(&self, machine: &Machine) -> CoreConfig {
         let id = self.transport.local_id();
-        let mut replica = ReplicaConfig::new(Disk::Memory(disk), CLUSTER);
+        let mut replica = ReplicaConfig::new(Disk::Memory(machine.disk.clone()), CLUSTER);
         replica.retention = RETENTION;
         let others = self.hosts.iter().filter(|host| **host != id);
-        let config = CoreConfig {
+        CoreConfig {
             transport: Arc::clone(&self.transport),
             replica,
             membership: MembershipConfig {
@@ -108,26 +117,34 @@ impl Process {
             },
             labels: BTreeMap::new(),
             witness: false,
-        };
-        let core = Core::start(config, founds).await?;
-        let store = Arc::clone(core.store());
+        }
+    }
+
+    /// Does what a node does, with clients beside it, until it is to stop or to start anew.
+    async fn serve(&self, core: Core, machine: &Machine) {
+        let id = self.transport.local_id();
+        let data_dir = machine.data_dir.clone();
         let mut agent = AgentConfig::new(name_of(id), address_of(id).ip(), data_dir);
         agent.disk_work = DiskWork::Inline;
         let workload = Workload {
             agent,
-            network: Arc::clone(&engine.network) as Arc<dyn PodNetwork>,
-            runtime: Arc::new(engine.runtime),
+            network: Arc::clone(&machine.engine.network) as Arc<dyn PodNetwork>,
+            runtime: Arc::new(machine.engine.runtime.clone()),
         };
         let controllers = ControllerConfig::default();
         let services =
             Services::start(&core, ServicesConfig { controllers, workload: Some(workload) });
+        let (status, store) = (core.status(), Arc::clone(core.store()));
         let api = Some(services.api().clone());
-        let clients = self.clients(Some(core.status()), api, store, 1);
-        self.stop.cancelled().await;
+        let clients = self.clients(Some(status), api, store, 1);
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = core.restart_requested() => {}
+        }
         drop(clients);
+        core.hand_over().await;
         services.stop().await;
         core.stop().await;
-        Ok(())
     }
 
     /// Runs clients on a host that holds no replica.
