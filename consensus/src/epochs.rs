@@ -103,7 +103,13 @@ impl Epochs {
     /// own. Written down as an order; the replica is to be started again.
     pub(crate) fn adopt(&self, newer: Epoch) -> std::io::Result<()> {
         let _writing = self.lock();
-        recovery::order(&self.disk, &recovery::Order::Follow { epoch: newer })
+        if self.is_outdated() {
+            return Ok(());
+        }
+        recovery::order(&self.disk, &recovery::Order::Follow { epoch: newer })?;
+        // Until it is started again it belongs nowhere.
+        self.heard.send_modify(|heard| heard.newer = Some(newer));
+        Ok(())
     }
 
     fn left_behind(&self, from: NodeId, newer: Epoch) {

@@ -31,6 +31,8 @@ pub(crate) struct Driver {
     memory: Memory,
     /// Whether the operator was warned since this node leads.
     warned: bool,
+    /// What was told last: what does not succeed is tried again, not told again.
+    told: Option<Planned>,
 }
 
 impl Driver {
@@ -39,7 +41,7 @@ impl Driver {
         silent: watch::Sender<bool>,
         decisions: broadcast::Sender<Decision>,
     ) -> Self {
-        Self { parts, silent, decisions, memory: Memory::default(), warned: false }
+        Self { parts, silent, decisions, memory: Memory::default(), warned: false, told: None }
     }
 
     /// Watches and acts until cancelled.
@@ -65,7 +67,7 @@ impl Driver {
         let leads = self.parts.leads();
         let peers = self.parts.peers.borrow_and_update().clone();
         let Some(since) = self.memory.note(leads, &peers, now) else {
-            self.warned = false;
+            (self.warned, self.told) = (false, None);
             return;
         };
         if let Some(voters) = unfinished(&self.parts.raft) {
@@ -80,10 +82,15 @@ impl Driver {
             Some(_) => {}
             None => self.warned = false,
         }
-        if let Some(planned) = plan(&members, now.duration_since(since)) {
-            self.tell(&planned);
-            self.carry_out(planned.change).await;
+        let planned = plan(&members, now.duration_since(since));
+        if let Some(planned) = &planned {
+            let told = self.told.as_ref();
+            if told.is_none_or(|told| told.change != planned.change) {
+                self.tell(planned);
+            }
+            self.carry_out(planned.change.clone()).await;
         }
+        self.told = planned;
     }
 
     fn tell(&self, planned: &Planned) {

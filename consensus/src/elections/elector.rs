@@ -14,6 +14,9 @@ use crate::parts::{Parts, is_dead};
 /// be waiting too, so they are waited for as long again.
 const LATE: Duration = Duration::from_millis(30);
 
+/// A machine that is starved for good has to stand some time all the same.
+const GRACES: u32 = 3;
+
 /// What it remembers between two looks.
 #[derive(Default)]
 struct Memory {
@@ -22,6 +25,8 @@ struct Memory {
     attempted_at: Option<Instant>,
     /// No attempt before this: the machine was starved.
     grace_until: Option<Instant>,
+    /// How often in a row that was so.
+    graces: u32,
 }
 
 /// Watches and stands until cancelled.
@@ -43,9 +48,9 @@ pub(crate) async fn run(mut parts: Parts) {
             () = waiting => {
                 let now = Instant::now();
                 let late = due.map_or(Duration::ZERO, |at| now.duration_since(at));
-                if late > LATE {
+                if late > LATE && memory.graces < GRACES {
                     let patience = late.min(parts.measured.timeouts().silence);
-                    memory.grace_until = Some(now + patience);
+                    (memory.grace_until, memory.graces) = (Some(now + patience), memory.graces + 1);
                 } else if memory.due(&mut parts).is_some_and(|at| at <= now)
                     && !memory.stand(&parts, now).await
                 {
@@ -102,6 +107,7 @@ impl Memory {
     /// Asks the others; whether Raft still runs.
     async fn stand(&mut self, parts: &Parts, now: Instant) -> bool {
         self.attempts = self.attempts.saturating_add(1);
+        self.graces = 0;
         self.attempted_at = Some(now);
         tracing::info!(attempt = self.attempts, "standing for election");
         // Pre-vote first: the term of a leader that others still hear is left alone.
