@@ -172,7 +172,7 @@ pub(crate) const SILENCE_CONFIRM: Duration = Duration::from_millis(1150);
 pub(crate) const TOLD_CONFIRM: Duration = Duration::from_millis(400);
 
 /// The same, apart from a few round trips, for a suspect whose host says that nobody listens.
-pub(crate) const REFUSED_CONFIRM: Duration = Duration::from_millis(80);
+pub(crate) const REFUSED_CONFIRM: Duration = Duration::from_millis(60);
 
 /// Round trips added to [`REFUSED_CONFIRM`]: as many as a helper's probe takes.
 pub(crate) const REFUSED_ROUND_TRIPS: u32 = 2;

@@ -99,10 +99,11 @@ fn a_peer_reached_by_helpers_alone_is_left_in_peace_for_a_while() {
 
 #[test]
 fn every_cause_has_its_own_patience() {
-    let table = [(Cause::Silence, 1150), (Cause::Told, 400), (Cause::Refused, 80)];
+    let table = [(Cause::Silence, 1150), (Cause::Told, 400), (Cause::Refused, 60)];
     for (cause, patience_ms) in table {
         let mut scene = Scene::new();
         assert!(scene.peer.suspect(cause, scene.now));
+        scene.look();
         let due = scene.watch_for(2000);
         assert_eq!(due.last(), Some(&(patience_ms, Due::Tell)), "{cause:?}");
     }
@@ -114,7 +115,7 @@ fn a_refusal_hastens_a_trial_but_hearsay_does_not_prolong_it() {
     scene.watch_for(600);
     assert!(!scene.peer.suspect(Cause::Refused, scene.now));
     scene.peer.suspect(Cause::Told, scene.now);
-    assert_eq!(scene.watch_for(500).last(), Some(&(80, Due::Tell)));
+    assert_eq!(scene.watch_for(500).last(), Some(&(60, Due::Tell)));
 }
 
 #[test]
@@ -124,7 +125,16 @@ fn a_slow_way_gives_a_refused_peer_more_time() {
     scene.now += Duration::from_millis(100);
     scene.peer.answered(true, asked, scene.now);
     scene.peer.suspect(Cause::Refused, scene.now);
-    assert_eq!(scene.watch_for(1000).last(), Some(&(280, Due::Tell)));
+    assert_eq!(scene.watch_for(1000).last(), Some(&(260, Due::Tell)));
+}
+
+#[test]
+fn nobody_is_condemned_before_the_second_round() {
+    let mut scene = Scene::new();
+    scene.peer.suspect(Cause::Refused, scene.now);
+    scene.now += Duration::from_secs(1);
+    assert_eq!(scene.look(), Due::Probe { helped: true });
+    assert_eq!(scene.watch_for(60), [(50, Due::Probe { helped: true }), (60, Due::Tell)]);
 }
 
 #[test]
