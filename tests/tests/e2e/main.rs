@@ -14,3 +14,4 @@ mod members;
 mod network;
 mod quorum;
 mod support;
+mod two_hosts;
