@@ -103,6 +103,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) outdated: Option<Epoch>,
     /// How long ago a leader was heard of.
     pub(crate) heard: Option<Duration>,
+    /// How long this replica has run.
+    pub(crate) up_for: Duration,
     /// How long this node has led.
     pub(crate) led_for: Duration,
     pub(crate) peers: &'a [PeerState],
@@ -174,7 +176,10 @@ pub(crate) fn status_of(metrics: &RaftMetrics<Group>, sight: &Sight<'_>) -> Raft
     let failure = metrics.running_state.as_ref().err().map(ToString::to_string);
     let voters: Vec<NodeId> = membership.voter_ids().map(NodeId).collect();
     let missing = sight.missing(metrics);
-    let leaderless = role != Role::Leader && sight.silent_for_more_than(sight.patience.leader);
+    // Who has just started takes everybody for dead that has not said a word yet.
+    let judges = sight.heard.is_some() || sight.up_for >= sight.patience.following;
+    let leaderless =
+        role != Role::Leader && judges && sight.silent_for_more_than(sight.patience.leader);
     let quorum_lost =
         (role == Role::Leader || leaderless) && is_lost(membership.get_joint_config(), &missing);
     let alone = voters == [NodeId(metrics.id)];

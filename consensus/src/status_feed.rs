@@ -22,6 +22,7 @@ pub(crate) fn look(parts: &Parts, led_for: Duration) -> RaftStatus {
         epoch: parts.epochs.own(),
         outdated: parts.epochs.heard().borrow().newer,
         heard: parts.measured.silent_for(),
+        up_for: parts.measured.up_for(),
         led_for,
         peers: &parts.peers.borrow(),
         last_log: parts.raft.data_metrics().borrow_watched().last_log,

@@ -90,6 +90,11 @@ impl Measured {
         self.lock().heard.map(|(_, at)| at.elapsed())
     }
 
+    /// How long this replica has run.
+    pub(crate) fn up_for(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     /// The timeouts as of now.
     pub(crate) fn timeouts(&self) -> Timeouts {
         let now = Instant::now();

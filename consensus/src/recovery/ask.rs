@@ -2,12 +2,12 @@
 
 use futures::future::join_all;
 use skein_net::NodeId;
-use skein_store::recovery::Order;
+use skein_store::{StoreError, recovery::Order};
 
 use super::{Ordered, Plan, ReplicaReport, Survey, respond::Responder};
 use crate::{
     PeerState, limits,
-    store_protocol::{self, StoreReply, StoreRequest},
+    store_protocol::{self, Refusal, StoreReply, StoreRequest},
 };
 
 /// Asks all of `peers` and this node, all at once.
@@ -42,9 +42,13 @@ async fn ask(
     request: &StoreRequest,
 ) -> Result<StoreReply, String> {
     let transport = responder.parts.transport.as_ref();
-    store_protocol::ask(transport, None, node, request, limits::RECOVERY_TIMEOUT)
-        .await
-        .map_err(|error| error.to_string())
+    store_protocol::ask(transport, None, node, request, limits::RECOVERY_TIMEOUT).await.map_err(
+        |refusal| match refusal {
+            // The reason alone: that there is no leader is why anybody asks.
+            Refusal::Store(StoreError::Unavailable(reason)) => reason,
+            other => other.to_string(),
+        },
+    )
 }
 
 /// Orders the chosen one to lead, and the others to follow only if it will.

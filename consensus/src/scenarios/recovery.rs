@@ -79,6 +79,25 @@ async fn a_leader_cut_off_from_its_followers_refuses_within_a_second_and_resumes
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_quorum_is_not_called_lost_while_everybody_starts() {
+    let mut cluster = Cluster::with_voters(50, 3, 3).await;
+    for id in 1..=3 {
+        cluster.crash(id).await;
+    }
+    cluster.add(1).await;
+    let store = cluster.store(1);
+    // Membership knows nobody yet, and takes them for dead.
+    let write = store.write(put("a", "1"));
+    let others = async {
+        sleep(Duration::from_secs(1)).await;
+        cluster.add(2).await;
+        cluster.add(3).await;
+    };
+    let (written, ()) = tokio::join!(write, others);
+    written.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_survivor_of_three_goes_on_and_the_old_hosts_rejoin_by_order() {
     let (mut cluster, survivor, lost) = two_of_three_lost(43).await;
     let revision = cluster.store(survivor).write(put("x", "1")).await;
