@@ -30,8 +30,6 @@ pub(crate) struct Start {
     pub(crate) seeds: Vec<SocketAddr>,
     /// Peers it was told of when it joined.
     pub(crate) peers: Vec<PeerAddress>,
-    /// The new cluster's authority, until the store keeps it.
-    pub(crate) founding: Option<Founding>,
 }
 
 /// Brings the node of `data` to its identity.
@@ -90,7 +88,6 @@ async fn come_back(
         advertise,
         seeds: resolve(&options.seeds).await.0,
         peers: Vec::new(),
-        founding: Founding::read(data)?,
     })
 }
 
@@ -114,14 +111,7 @@ async fn join(
     identity.save(&data.join(""))?;
     let record = NodeRecord::new(joined.cluster_id.clone(), identity.id(), options.name.clone());
     data.write_record(&record)?;
-    Ok(Start {
-        identity,
-        cluster_id: joined.cluster_id,
-        advertise,
-        seeds,
-        peers: joined.peers,
-        founding: None,
-    })
+    Ok(Start { identity, cluster_id: joined.cluster_id, advertise, seeds, peers: joined.peers })
 }
 
 fn found(
@@ -141,14 +131,7 @@ fn found(
     founding.save(data)?;
     identity.save(&data.join(""))?;
     data.write_record(&NodeRecord::new(cluster_id.clone(), identity.id(), options.name.clone()))?;
-    Ok(Start {
-        identity,
-        cluster_id,
-        advertise,
-        seeds: Vec::new(),
-        peers: Vec::new(),
-        founding: Some(founding),
-    })
+    Ok(Start { identity, cluster_id, advertise, seeds: Vec::new(), peers: Vec::new() })
 }
 
 /// What a node's certificate says.
@@ -221,9 +204,9 @@ mod tests {
         let back = start(directory.path(), "h1", None).await.unwrap();
         assert_eq!(back.identity.id(), founded.identity.id());
         assert_eq!(back.cluster_id, founded.cluster_id);
-        assert!(back.founding.is_some(), "the store does not have the authority yet");
-        Founding::forget(&DataDir::open(directory.path()).unwrap()).unwrap();
-        assert!(start(directory.path(), "h1", None).await.unwrap().founding.is_none());
+        let data = DataDir::open(directory.path()).unwrap();
+        let founding = Founding::read(&data).unwrap();
+        assert!(founding.is_some(), "the store does not have the authority yet");
     }
 
     #[tokio::test]

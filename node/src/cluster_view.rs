@@ -89,7 +89,7 @@ impl ClusterView for View {
             Standing::Sound => Ok(()),
             Standing::Leaderless => Err("no leader with a majority is known".to_owned()),
             Standing::Lost { .. } | Standing::Outdated { .. } => {
-                Err(self.situation().impairment().map_or_else(String::new, |one| one.writes))
+                Err(self.situation().warnings().join("; "))
             }
         }
     }

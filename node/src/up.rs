@@ -1,7 +1,8 @@
 //! The node of `skein up` from its start to its end.
 //!
-//! [`Foundation`] is what makes it a member of the cluster: identity, QUIC, the core. [`Front`] is
-//! what it does there: API, agent, and the leader's work.
+//! [`Ground`] is what the process has of it: data directory, identity, QUIC. [`Foundation`] makes it
+//! a member of the cluster. [`Front`] is what it does there: API, agent, and the leader's work. The
+//! last two may start anew while the process lives.
 
 mod foundation;
 mod front;
@@ -13,7 +14,10 @@ use skein_cli::UpOptions;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use self::{foundation::Foundation, front::Front};
+use self::{
+    foundation::{Foundation, Ground},
+    front::Front,
+};
 use crate::core::Departure;
 
 /// Runs the node of `skein up` until SIGTERM or SIGINT. Containers run on after it.
@@ -29,19 +33,27 @@ pub async fn up(options: UpOptions) -> Result<()> {
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     let mut signals = Signals::new()?;
-    loop {
-        match run(&options, &mut signals).await? {
-            Ended::Stopped => return Ok(()),
-            Ended::Departed(departure) => bail!(explain(departure, &options.name)),
-            Ended::Restarts => tracing::info!("the node starts anew; its containers run on"),
+    let ground = tokio::select! {
+        ground = Ground::take(&options) => ground?,
+        () = signals.any() => return Ok(()),
+    };
+    let ended = loop {
+        match run(&ground, &options, &mut signals).await {
+            Ok(Ended::Restarts) => tracing::info!("the node starts anew; its containers run on"),
+            ended => break ended,
         }
+    };
+    ground.leave().await;
+    match ended? {
+        Ended::Departed(departure) => bail!(explain(departure, &options.name)),
+        Ended::Stopped | Ended::Restarts => Ok(()),
     }
 }
 
 /// One run of the node, from its files to its end.
-async fn run(options: &UpOptions, signals: &mut Signals) -> Result<Ended> {
+async fn run(ground: &Ground, options: &UpOptions, signals: &mut Signals) -> Result<Ended> {
     let foundation = tokio::select! {
-        started = Foundation::start(options) => started?,
+        started = Foundation::start(ground, options) => started?,
         () = signals.any() => return Ok(Ended::Stopped),
     };
     let ended = serve(&foundation, options, signals).await;

@@ -7,6 +7,8 @@
 use std::io;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use anyhow::Context;
 use futures::stream::{FuturesUnordered, StreamExt};
 use http::{Method, Request, header};
@@ -46,12 +48,15 @@ impl Connection {
         for options in kubeconfig::candidates(&kubeconfig, global.server.as_deref())? {
             nodes.push(Node::new(&kubeconfig, &options).await?);
         }
-        let node = choose(nodes, |remark| {
+        let (node, trouble) = choose(nodes, |remark| {
             if global.verbose {
                 terminal.note(remark);
             }
         })
         .await?;
+        if let Some(trouble) = trouble {
+            terminal.note(&format!("{} is {trouble}", node.name));
+        }
         if global.verbose {
             terminal.note(&format!("{} ({}) answered", node.name, node.config.cluster_url));
         }
@@ -130,15 +135,26 @@ impl Connection {
         self.client.request_stream(request).await.map_err(|error| explain(error, &self.context))
     }
 
+    /// Sends a request, again as long as the node itself says when to come back.
     async fn exchange(&self, request: Request<Vec<u8>>) -> Result<Value, RequestError> {
         let silent = |_| RequestError::Lost {
             node: self.context.clone(),
             reason: format!("no answer within {} s", REQUEST_TIMEOUT.as_secs()),
         };
-        tokio::time::timeout(REQUEST_TIMEOUT, self.client.request(request))
-            .await
-            .map_err(silent)?
-            .map_err(|error| explain(error, &self.context))
+        let deadline = Instant::now() + REQUEST_TIMEOUT;
+        loop {
+            let answer = tokio::time::timeout_at(deadline, self.client.request(request.clone()));
+            let error = match answer.await.map_err(silent)? {
+                Ok(answer) => return Ok(answer),
+                Err(error) => explain(error, &self.context),
+            };
+            match error.retry_after() {
+                Some(pause) if Instant::now() + pause < deadline => {
+                    tokio::time::sleep(pause).await;
+                }
+                _ => return Err(error),
+            }
+        }
     }
 }
 
@@ -158,13 +174,13 @@ impl Node {
             .await
             .with_context(|| format!("the context {name:?} of the kubeconfig cannot be used"))?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
+        // The client's own repeats refusals for minutes that no repetition changes.
+        config.default_retry = false;
         Ok(Node { name, config })
     }
 
     async fn probe(&self) -> Probe {
-        let mut config = self.config.clone();
-        config.default_retry = false;
-        let client = match Client::try_from(config) {
+        let client = match Client::try_from(self.config.clone()) {
             Ok(client) => client,
             Err(error) => return Probe::Silent(error.to_string()),
         };
@@ -186,8 +202,9 @@ impl Node {
     }
 }
 
-/// Asks the nodes in order, each a moment after the one before, and takes the first ready one.
-async fn choose(nodes: Vec<Node>, remark: impl Fn(&str)) -> anyhow::Result<Node> {
+/// Asks the nodes in order, each a moment after the one before, and takes the first ready one, or
+/// one that is not, with what it says about that.
+async fn choose(nodes: Vec<Node>, remark: impl Fn(&str)) -> anyhow::Result<(Node, Option<String>)> {
     let mut waiting = nodes.into_iter();
     let mut asked = FuturesUnordered::new();
     let mut not_ready = None;
@@ -206,10 +223,10 @@ async fn choose(nodes: Vec<Node>, remark: impl Fn(&str)) -> anyhow::Result<Node>
             continue;
         };
         match probe {
-            Probe::Ready => return Ok(node),
+            Probe::Ready => return Ok((node, None)),
             Probe::NotReady(reason) => {
-                remark(&format!("{} is not ready: {reason}", node.name));
-                not_ready.get_or_insert(node);
+                remark(&format!("{} is {reason}", node.name));
+                not_ready.get_or_insert((node, Some(reason)));
             }
             Probe::Silent(reason) => {
                 remark(&format!("{}: {reason}", node.name));

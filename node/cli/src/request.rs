@@ -1,5 +1,7 @@
 //! What can become of a request, and the paths requests go to.
 
+use std::time::Duration;
+
 use kube::core::Status;
 
 /// Media type of an RFC 7386 merge patch.
@@ -38,6 +40,13 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
+    /// When the API says that the same request may succeed.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        let RequestError::Refused(status) = self else { return None };
+        let seconds = status.details.as_ref()?.retry_after_seconds;
+        (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+    }
+
     /// Whether the API says that there is no such thing.
     pub(crate) fn is_not_found(&self) -> bool {
         matches!(self, RequestError::Refused(status) if status.is_not_found())

@@ -90,7 +90,7 @@ impl Situation {
     }
 
     /// What whoever looks at the cluster should know although nothing is broken yet.
-    fn warnings(&self) -> Vec<String> {
+    pub(super) fn warnings(&self) -> Vec<String> {
         let mut warnings: Vec<String> = self
             .trouble()
             .map(|(what, way_out)| format!("{what}; {way_out}"))

@@ -20,66 +20,97 @@ use crate::{
     data_dir::DataDir,
 };
 
-/// A member of its cluster that others can reach.
-pub(super) struct Foundation {
-    pub(super) core: Core,
-    pub(super) identity: Arc<Identity>,
-    pub(super) advertise: SocketAddr,
+/// What a process has of its node for as long as it lives: the data directory, the identity in it,
+/// and the port where peers find it.
+pub(super) struct Ground {
+    data: Arc<DataDir>,
+    identity: Arc<Identity>,
     transport: Arc<QuicTransport>,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
+    cluster_id: String,
+    advertise: SocketAddr,
+    seeds: Vec<SocketAddr>,
+    peers: Vec<PeerAddress>,
 }
 
-impl Foundation {
-    /// Comes to its identity, binds the port, opens the replica and joins the gossip.
-    pub(super) async fn start(options: &UpOptions) -> Result<Self> {
+impl Ground {
+    /// Comes to the node's identity and binds its port.
+    pub(super) async fn take(options: &UpOptions) -> Result<Self> {
         let data = Arc::new(DataDir::open(&options.data_dir)?);
         let start = bootstrap(&data, options).await?;
-        let Start { identity, cluster_id, advertise, seeds, peers, founding } = start;
+        let Start { identity, cluster_id, advertise, seeds, peers } = start;
         let identity = Arc::new(identity);
         let listen = QuicConfig { listen: options.listen };
         let transport = QuicTransport::bind(listen, &identity)?;
         for peer in &peers {
             transport.set_address(peer.id, peer.addr);
         }
-        let known = PeerStore::new(&data.join("peers.jsonl"));
-        let contacts = contacts(&seeds, &peers, &known);
-        let opened = Opened::open(CoreConfig {
-            transport: transport.clone(),
-            replica: ReplicaConfig::new(Disk::Directory(data.join("raft")), cluster_id.as_str()),
+        Ok(Self { data, identity, transport, cluster_id, advertise, seeds, peers })
+    }
+
+    /// Closes the port.
+    pub(super) async fn leave(self) {
+        self.transport.close().await;
+    }
+
+    fn contacts(&self, remembered: &PeerStore) -> Vec<SocketAddr> {
+        contacts(&self.seeds, &self.peers, remembered)
+    }
+
+    fn core_config(&self, options: &UpOptions, known: PeerStore) -> CoreConfig {
+        let disk = Disk::Directory(self.data.join("raft"));
+        CoreConfig {
+            transport: self.transport.clone(),
+            replica: ReplicaConfig::new(disk, self.cluster_id.as_str()),
             membership: MembershipConfig {
-                cluster_id: cluster_id.clone(),
+                cluster_id: self.cluster_id.clone(),
                 name: options.name.clone(),
                 generation: generation(SystemTime::now()),
-                advertise,
-                seeds: contacts.clone(),
+                advertise: self.advertise,
+                seeds: self.contacts(&known),
                 interval: None,
                 peer_store: Some(known),
             },
             labels: options.labels.clone(),
             witness: options.witness,
-        })
-        .await?;
+        }
+    }
+}
+
+/// A member of its cluster that others can reach.
+pub(super) struct Foundation {
+    pub(super) core: Core,
+    pub(super) identity: Arc<Identity>,
+    pub(super) advertise: SocketAddr,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+impl Foundation {
+    /// Opens the replica and joins the gossip.
+    pub(super) async fn start(ground: &Ground, options: &UpOptions) -> Result<Self> {
+        let known = PeerStore::new(&ground.data.join("peers.jsonl"));
+        let contacts = ground.contacts(&known);
+        let opened = Opened::open(ground.core_config(options, known)).await?;
         let authority = opened.authority();
         let certificates = Certificates {
-            data: data.clone(),
-            identity: identity.clone(),
+            data: ground.data.clone(),
+            identity: ground.identity.clone(),
             authority: authority.clone(),
             node_name: options.name.clone(),
-            cluster_id,
-            advertise,
+            cluster_id: ground.cluster_id.clone(),
+            advertise: ground.advertise,
             api: options.api,
             contacts,
         };
         certificates.revive().await?;
-        if let Some(founding) = founding {
+        if let Some(founding) = Founding::read(&ground.data)? {
             opened.found().await?;
             authority.keep(&founding).await?;
-            Founding::forget(&data)?;
+            Founding::forget(&ground.data)?;
             tracing::info!("a new cluster is founded");
         }
         let core = opened.join().await?;
-        transport.set_join_handler(Arc::new(Admission {
+        ground.transport.set_join_handler(Arc::new(Admission {
             authority,
             registrations: core.registrations.clone(),
             storage: core.storage.clone(),
@@ -88,7 +119,8 @@ impl Foundation {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         tasks.spawn(certificates.run(cancel.clone()));
         tasks.close();
-        Ok(Self { core, identity, advertise, transport, tasks, cancel })
+        let (identity, advertise) = (ground.identity.clone(), ground.advertise);
+        Ok(Self { core, identity, advertise, tasks, cancel })
     }
 
     /// Tells the others where this node's API is.
@@ -97,12 +129,11 @@ impl Foundation {
         Ok(self.core.membership.set(API_ADDRESS_KEY, &address.to_string()).await?)
     }
 
-    /// Stops, and closes the files and the port.
+    /// Stops, and closes the files.
     pub(super) async fn stop(self) {
         self.cancel.cancel();
         self.tasks.wait().await;
         self.core.stop().await;
-        self.transport.close().await;
     }
 }
 
