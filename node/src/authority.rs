@@ -224,6 +224,18 @@ fn judge_token(token: &JoinToken, secret: &str, now: SystemTime) -> Result<(), J
     }
 }
 
+/// Answers joiners while the node stops or starts anew. An [`Admission`] holds the store, which
+/// must close.
+pub(crate) struct ClosedDoor;
+
+#[async_trait]
+impl JoinHandler for ClosedDoor {
+    async fn join(&self, _: JoinRequest, _: SocketAddr) -> Result<JoinResponse, JoinRefusal> {
+        let reason = "this node starts anew".to_owned();
+        Err(JoinRefusal::NotReady { reason, retry_after: RETRY_AFTER })
+    }
+}
+
 /// The store or what it needs is not there: the joiner asks again.
 pub(crate) fn not_ready(error: impl std::error::Error) -> JoinRefusal {
     JoinRefusal::NotReady { reason: error.to_string(), retry_after: RETRY_AFTER }

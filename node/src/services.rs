@@ -4,11 +4,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use async_trait::async_trait;
+use bytes::Bytes;
 use k8s_openapi::api::core::v1::Node;
 use skein_agent::{Agent, AgentConfig, PodNetwork};
 use skein_api::{Api, LoadLimits};
 use skein_controllers::{ControllerConfig, LeaderContext};
-use skein_net::Protocol;
+use skein_net::{Handler, NodeId, Protocol, Transport};
 use skein_objects::Reason;
 use skein_runtime::ContainerRuntime;
 use skein_storage::{DeleteOptions, EventRecorder, Storage};
@@ -52,6 +54,7 @@ pub struct Services {
     api: Api,
     agent: Option<Agent>,
     runtime: Option<Arc<dyn ContainerRuntime>>,
+    transport: Arc<dyn Transport>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -81,7 +84,7 @@ impl Services {
         let api = api(core, agent.clone(), cancel.clone());
         lead(core, config.controllers, &tasks, cancel.clone());
         tasks.close();
-        Self { api, agent, runtime, tasks, cancel }
+        Self { api, agent, runtime, transport: core.transport.clone(), tasks, cancel }
     }
 
     /// The API of this node.
@@ -101,6 +104,9 @@ impl Services {
             agent.stopped().await;
         }
         self.tasks.wait().await;
+        for protocol in [Protocol::Proxy, Protocol::Blob] {
+            self.transport.register(protocol, Arc::new(Stopped));
+        }
     }
 
     /// Ends everything and every pod of this host: it is no longer part of the cluster.
@@ -124,6 +130,16 @@ async fn forget_own_node(storage: Storage, name: String) {
             Err(error) => tracing::debug!(%error, "the Node object is not deleted yet"),
         }
         tokio::time::sleep(FORGET_PAUSE).await;
+    }
+}
+
+/// Answers for services that have stopped: what served before holds the store, which must close.
+struct Stopped;
+
+#[async_trait]
+impl Handler for Stopped {
+    async fn request(&self, _from: NodeId, _body: Bytes) -> Result<Bytes, String> {
+        Err("this node has stopped".to_owned())
     }
 }
 

@@ -12,7 +12,7 @@ use skein_net::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    authority::{Admission, Founding},
+    authority::{Admission, ClosedDoor, Founding},
     bootstrap::{Start, bootstrap},
     certificates::Certificates,
     cluster_view::API_ADDRESS_KEY,
@@ -81,6 +81,7 @@ pub(super) struct Foundation {
     pub(super) core: Core,
     pub(super) identity: Arc<Identity>,
     pub(super) advertise: SocketAddr,
+    transport: Arc<QuicTransport>,
     tasks: TaskTracker,
     cancel: CancellationToken,
 }
@@ -120,7 +121,8 @@ impl Foundation {
         tasks.spawn(certificates.run(cancel.clone()));
         tasks.close();
         let (identity, advertise) = (ground.identity.clone(), ground.advertise);
-        Ok(Self { core, identity, advertise, tasks, cancel })
+        let transport = ground.transport.clone();
+        Ok(Self { core, identity, advertise, transport, tasks, cancel })
     }
 
     /// Tells the others where this node's API is.
@@ -133,6 +135,7 @@ impl Foundation {
     pub(super) async fn stop(self) {
         self.cancel.cancel();
         self.tasks.wait().await;
+        self.transport.set_join_handler(Arc::new(ClosedDoor));
         self.core.stop().await;
     }
 }
