@@ -34,7 +34,7 @@ pub(crate) async fn run(mut parts: Parts) {
     let mut memory = Memory::default();
     let mut metrics = parts.raft.server_metrics();
     loop {
-        let due = memory.due(&mut parts);
+        let due = memory.due(&mut parts, Instant::now());
         let waiting = async {
             match due {
                 Some(at) => sleep_until(at).await,
@@ -51,7 +51,7 @@ pub(crate) async fn run(mut parts: Parts) {
                 if late > LATE && memory.graces < GRACES {
                     let patience = late.min(parts.measured.timeouts().silence);
                     (memory.grace_until, memory.graces) = (Some(now + patience), memory.graces + 1);
-                } else if memory.due(&mut parts).is_some_and(|at| at <= now)
+                } else if memory.due(&mut parts, now).is_some_and(|at| at <= now)
                     && !memory.stand(&parts, now).await
                 {
                     return;
@@ -63,7 +63,7 @@ pub(crate) async fn run(mut parts: Parts) {
 
 impl Memory {
     /// When this node should stand; never if it leads, has no vote or belongs to another epoch.
-    fn due(&mut self, parts: &mut Parts) -> Option<Instant> {
+    fn due(&mut self, parts: &mut Parts, now: Instant) -> Option<Instant> {
         let metrics = parts.raft.server_metrics();
         let metrics = metrics.borrow_watched();
         let membership = metrics.membership_config.membership();
@@ -73,7 +73,6 @@ impl Memory {
             *self = Self::default();
             return None;
         }
-        let now = Instant::now();
         if voters == [own] {
             return Some(self.attempted_at.map_or(now, |at| at + LATE));
         }

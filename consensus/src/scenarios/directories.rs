@@ -106,3 +106,15 @@ async fn hosts_write_together_stop_and_come_back_with_everything() {
         replica.shutdown().await;
     }
 }
+
+#[tokio::test]
+async fn a_lone_voter_leads_again_after_a_restart() {
+    let mut hosts = Hosts::new();
+    hosts.start(1).await;
+    hosts.replicas[&1].initialize().await.unwrap();
+    hosts.until(1, RaftStatus::is_leader).await;
+    hosts.replicas.remove(&1).unwrap().shutdown().await;
+    hosts.start(1).await;
+    hosts.until(1, RaftStatus::is_leader).await;
+    hosts.replicas[&1].client().write(put("a", "1")).await.unwrap();
+}
