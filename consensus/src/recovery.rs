@@ -1,7 +1,7 @@
 //! Going on after the majority of the voters is lost for good.
 //!
 //! Any survivor asks every host it reaches what its replica holds ([`Survey`]), and picks the
-//! freshest to go on alone ([`plan`]); the others forget what they have and follow it. The new
+//! freshest to go on alone ([`plan()`]); the others forget what they have and follow it. The new
 //! epoch fences the old one: a host that comes back later is told and rejoins by order.
 
 pub(crate) mod ask;
