@@ -151,20 +151,19 @@ impl Wire {
         let mut arriving = Vec::with_capacity(due.len());
         for packet in due.into_values() {
             let passes = state.faults.passes(packet.from, packet.to);
+            let up = state.runs.contains_key(&packet.to);
             match &packet.message {
-                Message::Part { sent_ms, .. } if !passes => {
-                    if now_ms - sent_ms < STREAM_PATIENCE_MS {
-                        let again = (now_ms + RETRANSMIT_MS, state.number());
-                        state.under_way.insert(again, packet);
-                    }
+                Message::Part { sent_ms, .. }
+                    if !passes && now_ms - sent_ms < STREAM_PATIENCE_MS =>
+                {
+                    let again = (now_ms + RETRANSMIT_MS, state.number());
+                    state.under_way.insert(again, packet);
                 }
-                Message::Knock => {
-                    if passes && !state.runs.contains_key(&packet.to) {
-                        let (from, to) = (packet.to, packet.from);
-                        state.send(Packet { from, to, message: Message::Refused });
-                    }
+                Message::Knock if passes && !up => {
+                    let (from, to) = (packet.to, packet.from);
+                    state.send(Packet { from, to, message: Message::Refused });
                 }
-                _ if passes && state.runs.contains_key(&packet.to) => arriving.push(packet),
+                _ if passes && up => arriving.push(packet),
                 _ => {}
             }
         }
