@@ -207,6 +207,13 @@ impl Host {
         }
     }
 
+    /// Takes back a failure of its power that has not come yet.
+    pub(crate) fn hold_power(&self) {
+        if let Some(running) = &self.running {
+            running.power.hold();
+        }
+    }
+
     /// Asks the process to stop in order.
     pub(crate) fn ask_to_stop(&self) {
         if let Some(running) = &self.running {

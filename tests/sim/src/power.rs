@@ -34,6 +34,11 @@ impl Power {
         }
     }
 
+    /// Takes back a failure that has not come yet.
+    pub(crate) fn hold(&self) {
+        self.left.store(-1, Ordering::Relaxed);
+    }
+
     /// Whether one more effect happens.
     pub(crate) fn spend(&self) -> bool {
         if self.off.is_cancelled() {
@@ -76,5 +81,9 @@ mod tests {
         assert!(power.is_off());
         power.fail_after(1);
         assert!(!power.spend());
+        let held = Power::new();
+        held.fail_after(1);
+        held.hold();
+        assert!(held.spend() && held.spend());
     }
 }

@@ -137,6 +137,7 @@ impl World {
         self.trace.note(format_args!("everything heals"));
         self.wire.heal();
         for host in self.hosts.values_mut() {
+            host.hold_power();
             host.fill_disk(false);
             host.break_disk(0);
             host.disk.set_sync_latency(Duration::ZERO);
