@@ -83,7 +83,7 @@ impl ClusterView for View {
 
     fn ready(&self) -> Result<(), String> {
         if let Some(failure) = &self.raft.borrow().failure {
-            return Err(format!("the replica has stopped: {failure}"));
+            return Err(format!("the replica is in trouble: {failure}"));
         }
         match self.standing() {
             Standing::Sound => Ok(()),

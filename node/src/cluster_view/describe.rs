@@ -104,10 +104,7 @@ impl Situation {
             );
         }
         if let Some(failure) = &self.raft.failure {
-            warnings.push(format!(
-                "the replica of {} takes part in nothing: {failure}",
-                self.node_name
-            ));
+            warnings.push(format!("the replica of {} is in trouble: {failure}", self.node_name));
         }
         warnings
     }

@@ -20,7 +20,10 @@ const ASKED_AT_ONCE: usize = 64;
 
 /// The beliefs of every known node, as `GET /skein/v1/peers` gives them.
 pub(super) async fn beliefs(hosts: &Hosts, membership: &Membership) -> Value {
-    let members = membership.members().borrow().to_vec();
+    // Gossip remembers nodes for a while that have been removed.
+    let known = &hosts.liveness.verdicts();
+    let mut members = membership.members().borrow().to_vec();
+    members.retain(|member| known.contains_key(&member.id));
     let asked = members.into_iter().map(|member| async move {
         let beliefs = if member.name == hosts.node_name {
             Ok(membership.beliefs())
@@ -31,7 +34,8 @@ pub(super) async fn beliefs(hosts: &Hosts, membership: &Membership) -> Value {
         };
         match beliefs {
             Ok(beliefs) => {
-                let beliefs: Vec<Value> = beliefs.iter().map(describe).collect();
+                let beliefs = beliefs.iter().filter(|belief| known.contains_key(&belief.id));
+                let beliefs: Vec<Value> = beliefs.map(describe).collect();
                 json!({"name": member.name, "beliefs": beliefs})
             }
             Err(error) => json!({"name": member.name, "error": error}),
