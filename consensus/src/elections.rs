@@ -20,9 +20,9 @@ use crate::{PeerState, config::Timing, limits};
 pub(crate) struct Observed {
     /// The longest time between two messages of the same leader.
     pub(crate) gap: Duration,
-    /// The longest round trip.
+    /// The usual round trip.
     pub(crate) round_trip: Duration,
-    /// The longest time until a follower had entries on disk.
+    /// The usual time until a follower had entries on disk.
     pub(crate) sync: Duration,
 }
 

@@ -30,12 +30,26 @@ impl Peak {
     }
 }
 
-#[derive(Debug)]
+/// A moving mean: one slow connection or fsync among many says little about the next.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Mean(Option<Duration>);
+
+impl Mean {
+    pub(super) fn note(&mut self, value: Duration) {
+        self.0 = Some(self.0.map_or(value, |mean| (mean * 7 + value) / 8));
+    }
+
+    pub(super) fn get(self) -> Duration {
+        self.0.unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Default)]
 struct Inner {
     heard: Option<(NodeId, Instant)>,
     gap: Peak,
-    round_trip: Peak,
-    sync: Peak,
+    round_trip: Mean,
+    sync: Mean,
 }
 
 /// Measurements, and when a leader was last heard of. Written where messages pass.
@@ -48,9 +62,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     pub(crate) fn new(timing: Timing) -> Self {
-        let (heard, peak) = (None, Peak::default());
-        let inner = Mutex::new(Inner { heard, gap: peak, round_trip: peak, sync: peak });
-        Self { timing, started: Instant::now(), inner }
+        Self { timing, started: Instant::now(), inner: Mutex::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -72,12 +84,12 @@ impl Measured {
 
     /// A follower answered a message without entries after this long.
     pub(crate) fn round_trip(&self, took: Duration) {
-        self.lock().round_trip.note(took, Instant::now());
+        self.lock().round_trip.note(took);
     }
 
     /// Entries were on a disk after this long.
     pub(crate) fn sync(&self, took: Duration) {
-        self.lock().sync.note(took, Instant::now());
+        self.lock().sync.note(took);
     }
 
     /// When a leader was last heard of, or when this node started.
@@ -101,8 +113,8 @@ impl Measured {
         let inner = self.lock();
         let observed = Observed {
             gap: inner.gap.at(now),
-            round_trip: inner.round_trip.at(now),
-            sync: inner.sync.at(now),
+            round_trip: inner.round_trip.get(),
+            sync: inner.sync.get(),
         };
         timeouts(&observed, &self.timing)
     }

@@ -86,6 +86,16 @@ async fn a_measured_peak_fades() {
     assert_eq!(peak.at(now + ms(40_000)), ms(300));
 }
 
+#[test]
+fn one_slow_round_trip_among_many_says_little() {
+    let mut mean = measured::Mean::default();
+    mean.note(ms(160));
+    for _ in 0..40 {
+        mean.note(ms(2));
+    }
+    assert!(mean.get() < ms(4), "{:?}", mean.get());
+}
+
 proptest! {
     #[test]
     fn a_leader_is_given_up_only_after_several_heartbeats(
