@@ -131,6 +131,8 @@ pub async fn client(kubeconfig: Kubeconfig, connect_timeout: Duration) -> Result
     let mut config =
         Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
     config.connect_timeout = Some(connect_timeout);
+    // Every answer is to be seen: a refusal is a result, not a reason to wait and ask again.
+    config.default_retry = false;
     Ok(Client::try_from(config)?)
 }
 

@@ -13,9 +13,8 @@ use crate::support::{
     NODE_DEADLINE, Namespace, POD_DEADLINE, Undo, node_ready, other_than, start_times, writes_go_on,
 };
 
-/// How soon a host knows that it is alone. A write that was under way to a leader when that died
-/// may end without an answer before.
-const KNOWN_DEADLINE: Duration = Duration::from_secs(20);
+/// How soon a host knows that it is alone.
+const KNOWN_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an answer may take once it does.
 const AT_ONCE: Duration = Duration::from_secs(1);
 /// Longer than any answer should take, so that a slow one is measured.
