@@ -51,5 +51,33 @@ pub(crate) fn available_in(
 ) -> Option<SignedDuration> {
     let since = ready_since(pod)?;
     let wait = SignedDuration::from_secs(min_ready_seconds.max(0).into());
-    Some((wait - now.duration_since(since)).max(SignedDuration::ZERO))
+    // The pod's host says since when, and its clock may be ahead of this one's.
+    let elapsed = now.duration_since(since).max(SignedDuration::ZERO);
+    Some((wait - elapsed).max(SignedDuration::ZERO))
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{api::core::v1::PodStatus, apimachinery::pkg::apis::meta::v1::Time};
+
+    use super::*;
+
+    #[test]
+    fn a_pod_whose_host_is_ahead_of_the_clock_waits_no_longer_than_it_must() {
+        let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+        let ready = |ahead_seconds: i64| {
+            let condition = PodCondition {
+                type_: "Ready".to_owned(),
+                status: "True".to_owned(),
+                last_transition_time: Some(Time(now + SignedDuration::from_secs(ahead_seconds))),
+                ..PodCondition::default()
+            };
+            let conditions = Some(vec![condition]);
+            Pod { status: Some(PodStatus { conditions, ..PodStatus::default() }), ..Pod::default() }
+        };
+        for (ahead, min_ready, wait) in [(-5, 0, 0), (600, 0, 0), (600, 10, 10), (-4, 10, 6)] {
+            let expected = Some(SignedDuration::from_secs(wait));
+            assert_eq!(available_in(&ready(ahead), min_ready, now), expected, "{ahead} s ahead");
+        }
+    }
 }

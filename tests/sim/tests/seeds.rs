@@ -23,6 +23,8 @@ fn the_same_seed_gives_the_same_trace() -> io::Result<()> {
     Ok(())
 }
 
+/// Seed 2 with 6 s of faults among them: a leader whose clock was behind took ready pods for
+/// unavailable.
 #[test]
 fn a_fixed_set_of_seeds_is_clean() -> io::Result<()> {
     let output = sim(&["--seeds", "0..4", "--chaos-ms", "6000"])?;
