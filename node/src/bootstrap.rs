@@ -2,21 +2,28 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use skein_cli::UpOptions;
 use skein_net::{
-    CertificateRequest, ClusterCa, Identity, JoinParts, JoinToken, NodeKey, NodeSubject,
-    PeerAddress,
+    CertificateRequest, ClusterCa, Identity, JoinError, JoinParts, JoinRefusal, JoinResponse,
+    JoinToken, NodeKey, NodeSubject, PeerAddress, SeedError,
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     authority::{Founding, NODE_CERTIFICATE_LIFETIME},
     core::VERSION,
     data_dir::{DataDir, NodeRecord},
 };
+
+/// How long a name that is taken is asked for: longer than it takes to find a silent node dead.
+const NAME_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two such attempts.
+const NAME_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Everything a node must have before it can speak to its peers.
 pub(crate) struct Start {
@@ -106,12 +113,39 @@ async fn join(
         version: VERSION.to_owned(),
         cluster_id: None,
     };
-    let joined = skein_net::join(&seeds, token, &key, parts).await?;
+    let joined = ask_for_entry(&seeds, token, &key, parts).await?;
     let identity = Identity::new(key, &joined.cert_pem, &joined.ca_pem)?;
     identity.save(&data.join(""))?;
     let record = NodeRecord::new(joined.cluster_id.clone(), identity.id(), options.name.clone());
     data.write_record(&record)?;
     Ok(Start { identity, cluster_id: joined.cluster_id, advertise, seeds, peers: joined.peers })
+}
+
+/// Asks to be let in. A name that is taken is asked for again for a while: a host that lost its
+/// disk may be back before the others know its former self dead.
+async fn ask_for_entry(
+    seeds: &[SocketAddr],
+    token: &JoinToken,
+    key: &NodeKey,
+    parts: JoinParts,
+) -> Result<JoinResponse, JoinError> {
+    let patience = Instant::now() + NAME_PATIENCE;
+    loop {
+        match skein_net::join(seeds, token, key, parts.clone()).await {
+            Err(error) if is_name_taken(&error) && Instant::now() < patience => {
+                tracing::info!(%error, "waiting whether the node of this name is dead");
+                sleep(NAME_INTERVAL).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn is_name_taken(error: &JoinError) -> bool {
+    let JoinError::Seeds(seeds) = error else { return false };
+    let taken =
+        |error: &SeedError| matches!(error, SeedError::Refused(JoinRefusal::NameTaken { .. }));
+    seeds.iter().any(|(_, error)| taken(error))
 }
 
 fn found(

@@ -41,7 +41,11 @@ fn a_leader_with_a_full_disk_steps_down_says_so_and_resumes_when_there_is_space(
     })?;
     let status = cluster.skein_at(&full, &["status"])?;
     ensure!(status.contains("disk") && status.contains(&full), "{status}");
-    ensure!(cluster.leader()? != full, "{full} leads without a disk");
+    wait_for("another host to lead", NODE_DEADLINE, || {
+        let leader = cluster.leader()?;
+        ensure!(leader != full, "{full} leads without a disk");
+        anyhow::Ok(())
+    })?;
     writer.write_more(written)?;
 
     disk.make_space()?;
