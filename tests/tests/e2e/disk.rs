@@ -58,17 +58,26 @@ fn a_leader_with_a_full_disk_steps_down_says_so_and_resumes_when_there_is_space(
     })
 }
 
-/// Restarts whoever leads until `host` does: the others hand over to it or to each other.
+/// Makes `host` lead: stops whoever leads, and whoever takes over instead, while there is nobody
+/// else but `host` to hand over to.
 fn make_leader(cluster: &Cluster, host: &str) -> Result<()> {
     wait_for(&format!("{host} to lead"), SETTLED_DEADLINE, || {
-        let leader = cluster.leader()?;
-        if leader == host {
-            return Ok(());
+        let mut stopped = Vec::new();
+        while stopped.len() < 2 {
+            let leader = cluster.leader()?;
+            if leader == host {
+                break;
+            }
+            cluster.script(&["stop", &leader])?;
+            stopped.push(leader);
         }
-        cluster.script(&["stop", &leader])?;
-        cluster.script(&["start", &leader])?;
+        for other in &stopped {
+            cluster.script(&["start", other])?;
+        }
         cluster.wait_voters(3, SETTLED_DEADLINE)?;
-        anyhow::bail!("{leader} led")
+        let leader = cluster.leader()?;
+        ensure!(leader == host, "{leader} leads");
+        anyhow::Ok(())
     })
 }
 
