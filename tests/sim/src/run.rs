@@ -1,8 +1,12 @@
 //! One seed from its plan to its report.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    thread,
+};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 
 use crate::{invariants::Violation, panics, plan::Plan, seam, trace::Trace, world};
 
@@ -35,21 +39,29 @@ impl Report {
     }
 }
 
-/// Runs one seed on this thread, which simulates from now on. Call it once in a process: counters
-/// of the libraries under it go on where they are, and they are part of what follows.
+/// Runs one seed. Call it once in a process: counters of the libraries under it go on where they
+/// are, and they are part of what follows.
 ///
 /// # Errors
 /// Where the simulation itself cannot go on.
 pub fn simulate(options: &RunOptions) -> Result<Report> {
     // Made while the name can be random; it is part of nothing.
     let files = tempfile::Builder::new().prefix("skein-sim").tempdir_in(shared_memory())?;
+    // On a thread of its own: what was drawn on this one before, as for the filter of log lines,
+    // would be part of what follows.
+    thread::scope(|scope| scope.spawn(|| run(options, files.path())).join())
+        .map_err(|_| anyhow!("the simulation itself panicked"))?
+}
+
+/// Runs one seed on this thread, which simulates from now on.
+fn run(options: &RunOptions, files: &Path) -> Result<Report> {
+    let before = threads()?;
     seam::enter(options.seed);
     panics::note_all();
     let plan = Plan::draw(options.seed, options.chaos_ms);
     let trace = Trace::new(options.trace);
-    let mut violations =
-        world::run(options.seed, plan.clone(), files.path().to_owned(), trace.clone())?;
-    violations.extend(strangers());
+    let mut violations = world::run(options.seed, plan.clone(), files.to_owned(), trace.clone())?;
+    violations.extend(strangers(threads()?.saturating_sub(before)));
     let (last, digest) = (trace.last(), trace.digest());
     Ok(Report { seed: options.seed, plan, violations, last, digest })
 }
@@ -60,10 +72,14 @@ fn shared_memory() -> PathBuf {
     if memory.is_dir() { memory } else { std::env::temp_dir() }
 }
 
+/// How many threads the process has.
+fn threads() -> Result<usize> {
+    Ok(std::fs::read_dir("/proc/self/task")?.count())
+}
+
 /// A thread beside the simulation's would run in its own time and order.
-fn strangers() -> Option<Violation> {
-    let threads = std::fs::read_dir("/proc/self/task").map(Iterator::count).unwrap_or(1);
-    (threads > 1)
+fn strangers(threads: usize) -> Option<Violation> {
+    (threads > 0)
         .then(|| Violation::new("one thread", format!("{threads} threads ran in the simulation")))
 }
 
