@@ -6,6 +6,7 @@
 
 mod action;
 mod desired;
+mod due;
 mod memory;
 mod plan;
 mod restart;
@@ -15,6 +16,7 @@ mod tests;
 
 pub(crate) use action::{Action, Step, StopReason};
 pub(crate) use desired::{ContainerSpec, Desired, Intent, RestartPolicy, Role};
+pub(crate) use due::due;
 pub(crate) use memory::{Cause, Failure, Memory, Network, Observed};
 pub(crate) use plan::plan;
-pub(crate) use restart::{may_restart, restart_at};
+pub(crate) use restart::{may_restart, restart_delay};

@@ -17,6 +17,8 @@ use k8s_openapi::{
 };
 use skein_runtime::ContainerId;
 
+use crate::lifecycle::due;
+
 pub(crate) use request::ask;
 
 /// What a probe decides.
@@ -162,12 +164,12 @@ impl ProbeState {
     }
 
     /// When the probe is to be asked next.
-    pub(crate) fn due(&self, spec: &ProbeSpec, started: Timestamp) -> Timestamp {
+    pub(crate) fn due(&self, spec: &ProbeSpec, started: Timestamp, now: Timestamp) -> Timestamp {
         let (from, delay) = match self.asked {
             Some(asked) => (asked, spec.period),
             None => (started, spec.initial_delay),
         };
-        from.checked_add(delay).unwrap_or(from)
+        due(from, delay, now)
     }
 
     /// Takes in an answer.

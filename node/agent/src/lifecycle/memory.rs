@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
 
-use super::Step;
+use super::{Step, due};
 use crate::{
     limits,
     probe::{ProbeKey, ProbeKind, ProbeState},
@@ -110,8 +110,8 @@ pub(crate) struct Failure {
     pub(crate) at: Timestamp,
     /// How often in a row.
     pub(crate) count: u32,
-    /// When it is tried again.
-    pub(crate) retry_at: Timestamp,
+    /// How long after that it is tried again.
+    pub(crate) delay: SignedDuration,
 }
 
 impl Failure {
@@ -132,9 +132,14 @@ impl Failure {
             }
             _ => (limits::STEP_DELAY, limits::STEP_DELAY_MAX),
         };
-        let retry_at = now.checked_add(doubled(first, longest, count - 1)).unwrap_or(now);
+        let delay = doubled(first, longest, count - 1);
         let message = message.chars().take(limits::MESSAGE_CHARS).collect();
-        Self { cause, message, at: now, count, retry_at }
+        Self { cause, message, at: now, count, delay }
+    }
+
+    /// When it is tried again.
+    pub(crate) fn retry_at(&self, now: Timestamp) -> Timestamp {
+        due(self.at, self.delay, now)
     }
 }
 

@@ -5,7 +5,7 @@ use skein_runtime::{ContainerInfo, ContainerState, SandboxInfo};
 
 use super::{
     Action, ContainerSpec, Desired, Intent, Memory, Observed, RestartPolicy, Role, Step,
-    StopReason, action::Plan, may_restart, restart_at,
+    StopReason, action::Plan, due, may_restart, restart_delay,
 };
 use crate::probe::{ProbeKey, ProbeKind, ProbeState};
 
@@ -178,7 +178,7 @@ impl<'a> Planner<'a> {
                     return Progress::Done { failed: *exit_code != 0 };
                 }
                 let base = self.memory.delay_base.get(&container.name).copied().unwrap_or(0);
-                let at = restart_at(newest.attempt, base, *finished);
+                let at = due(*finished, restart_delay(newest.attempt, base), self.now);
                 if at <= self.now {
                     self.launch(sandbox, container, self.next_attempt(&container.name));
                 } else {
@@ -235,7 +235,7 @@ impl<'a> Planner<'a> {
             }
             let key = ProbeKey { id: info.id.clone(), kind: probe.kind };
             let unasked = ProbeState::default();
-            let due = self.memory.probes.get(&key).unwrap_or(&unasked).due(probe, since);
+            let due = self.memory.probes.get(&key).unwrap_or(&unasked).due(probe, since, self.now);
             if due <= self.now {
                 self.emit(Action::Probe(key));
             } else {
@@ -318,7 +318,7 @@ impl<'a> Planner<'a> {
 
     fn waits(&mut self, action: &Action) -> bool {
         let failed = self.memory.failures.get(&action.step());
-        failed.is_some_and(|failure| failure.retry_at > self.now)
+        failed.is_some_and(|failure| failure.retry_at(self.now) > self.now)
     }
 
     pub(super) fn emit(&mut self, action: Action) {
@@ -326,10 +326,8 @@ impl<'a> Planner<'a> {
         if self.memory.in_flight.contains(&step) {
             return;
         }
-        if let Some(failure) = self.memory.failures.get(&step)
-            && failure.retry_at > self.now
-        {
-            let retry_at = failure.retry_at;
+        let retry_at = self.memory.failures.get(&step).map(|failure| failure.retry_at(self.now));
+        if let Some(retry_at) = retry_at.filter(|retry_at| *retry_at > self.now) {
             return self.wake(retry_at);
         }
         self.plan.actions.push(action);

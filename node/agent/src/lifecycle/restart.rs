@@ -4,7 +4,7 @@
 //! starting over after a run of 10 min. They follow from the attempt alone, so that they survive
 //! the agent.
 
-use jiff::Timestamp;
+use jiff::SignedDuration;
 use skein_runtime::ContainerState;
 
 use super::{RestartPolicy, memory::doubled};
@@ -32,12 +32,11 @@ pub(super) fn ran_long(state: &ContainerState) -> bool {
     }
 }
 
-/// When a container whose `attempt` ended at `finished` may start again; `base` is the attempt
+/// How long after its end a container of this `attempt` may start again; `base` is the attempt
 /// its delays count from.
-pub(crate) fn restart_at(attempt: u32, base: u32, finished: Timestamp) -> Timestamp {
-    let Some(doublings) = attempt.saturating_sub(base).checked_sub(1) else {
-        return finished;
-    };
-    let delay = doubled(limits::RESTART_DELAY, limits::RESTART_DELAY_MAX, doublings);
-    finished.checked_add(delay).unwrap_or(finished)
+pub(crate) fn restart_delay(attempt: u32, base: u32) -> SignedDuration {
+    match attempt.saturating_sub(base).checked_sub(1) {
+        Some(doublings) => doubled(limits::RESTART_DELAY, limits::RESTART_DELAY_MAX, doublings),
+        None => SignedDuration::ZERO,
+    }
 }

@@ -46,10 +46,10 @@ fn first_question_waits_for_the_initial_delay_then_the_period() {
     let spec = ProbeSpec { initial_delay: SignedDuration::from_secs(7), ..spec(1, 1) };
     let start = Timestamp::UNIX_EPOCH;
     let mut state = ProbeState::default();
-    assert_eq!(state.due(&spec, start), start + SignedDuration::from_secs(7));
+    assert_eq!(state.due(&spec, start, start), start + SignedDuration::from_secs(7));
     let asked = start + SignedDuration::from_secs(8);
     state.record(&spec, true, asked);
-    assert_eq!(state.due(&spec, start), asked + SignedDuration::from_secs(10));
+    assert_eq!(state.due(&spec, start, asked), asked + SignedDuration::from_secs(10));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use skein_runtime::{ContainerInfo, ContainerState};
 
 use super::{View, time};
 use crate::{
-    lifecycle::{Cause, ContainerSpec, Failure, Role, Step, may_restart, restart_at},
+    lifecycle::{Cause, ContainerSpec, Failure, Role, Step, due, may_restart, restart_delay},
     limits,
     probe::ProbeKind,
 };
@@ -133,12 +133,11 @@ fn ended(
     };
     if !view.is_ending() && may_restart(spec.restart, *exit_code) {
         let base = view.memory.delay_base.get(&spec.name).copied().unwrap_or(0);
-        let at = restart_at(info.attempt, base, *finished);
-        if at > view.now {
-            let delay = at.duration_since(*finished).as_secs();
+        let delay = restart_delay(info.attempt, base);
+        if due(*finished, delay, view.now) > view.now {
             let message = format!(
                 "back-off {} restarting failed container={} pod={}",
-                minutes(delay),
+                minutes(delay.as_secs()),
                 spec.name,
                 pod_name(view)
             );

@@ -142,7 +142,7 @@ fn failures_are_shown_with_the_reasons_of_kubernetes() {
         message: "why".into(),
         at: at(10),
         count,
-        retry_at: at(60),
+        delay: SignedDuration::from_secs(60),
     };
     let cases = [
         (Cause::ImagePull, 1, 11, "ErrImagePull"),

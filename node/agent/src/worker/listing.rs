@@ -38,9 +38,10 @@ impl Worker {
         if !wanted || busy || self.listing.under_way.is_some() {
             return None;
         }
-        let retry_at = self.listing.failure.as_ref().map(|failure| failure.retry_at);
-        if retry_at.is_some_and(|retry_at| retry_at > self.now()) {
-            return retry_at;
+        let now = self.now();
+        let retry_at = self.listing.failure.as_ref().map(|failure| failure.retry_at(now));
+        if let Some(retry_at) = retry_at.filter(|retry_at| *retry_at > now) {
+            return Some(retry_at);
         }
         self.listing.stale = false;
         self.listing.under_way = Some(self.listing.changes);

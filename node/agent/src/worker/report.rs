@@ -11,7 +11,7 @@ use super::{
     outcome::{Job, Outcome, StepError},
 };
 use crate::{
-    lifecycle::{Cause, Intent},
+    lifecycle::{Cause, Intent, due},
     limits, status,
 };
 
@@ -26,9 +26,9 @@ pub(super) struct Report {
     stored: Pod,
     /// A write is under way.
     writing: bool,
-    /// Failed writes in a row, and when to try again.
+    /// Failed writes in a row, when the last one failed, and how long the next waits after that.
     failures: u32,
-    retry_at: Option<Timestamp>,
+    pause: Option<(Timestamp, SignedDuration)>,
     /// Since when the worker is there.
     since: Timestamp,
 }
@@ -41,7 +41,7 @@ impl Report {
             stored: pod.clone(),
             writing: false,
             failures: 0,
-            retry_at: None,
+            pause: None,
             since: now,
         }
     }
@@ -63,7 +63,7 @@ impl Report {
     pub(super) fn written(&mut self, pod: &Pod) {
         self.writing = false;
         self.failures = 0;
-        self.retry_at = None;
+        self.pause = None;
         self.take_stored(pod);
     }
 
@@ -73,7 +73,7 @@ impl Report {
         let delay = limits::STORE_DELAY * 2_u32.saturating_pow(self.failures.min(10));
         self.failures = self.failures.saturating_add(1);
         let delay = SignedDuration::try_from(delay.min(limits::STORE_DELAY_MAX));
-        self.retry_at = now.checked_add(delay.unwrap_or_default()).ok();
+        self.pause = Some((now, delay.unwrap_or_default()));
     }
 
     pub(super) fn forget_write(&mut self) {
@@ -107,14 +107,11 @@ impl Worker {
         if report.writing || status::merge(&stored, report.built.clone()) == stored {
             return None;
         }
-        if let Some(retry_at) = report.retry_at.filter(|retry_at| *retry_at > now) {
-            return Some(retry_at);
-        }
-        if self.starts_quietly() {
-            let first = report.since.checked_add(limits::FIRST_REPORT).ok();
-            if let Some(first) = first.filter(|first| *first > now) {
-                return Some(first);
-            }
+        let quiet = self.starts_quietly().then_some((report.since, limits::FIRST_REPORT));
+        let waits = report.pause.into_iter().chain(quiet);
+        let next = waits.map(|(since, delay)| due(since, delay, now)).max();
+        if let Some(next) = next.filter(|next| *next > now) {
+            return Some(next);
         }
         self.report.writing = true;
         let write = self.write_status(self.report.built.clone());
