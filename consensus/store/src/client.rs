@@ -11,7 +11,7 @@ use skein_net::NodeId;
 use crate::{Epoch, Key, KeyRange, Record, Revision, limits};
 
 /// Names one write so that a retry of it applies once. Random, 128 bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct RequestId(pub u128);
 
 impl RequestId {
@@ -166,7 +166,7 @@ pub struct ListOptions {
 }
 
 /// A consistent view of a range.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The records in key order.
     pub records: Vec<Record>,

@@ -52,8 +52,18 @@ async fn replica() -> MemoryDisk {
     memory
 }
 
-/// Opens the replica; whatever opens must be what was written.
+/// Opens the replica; whatever opens must be what was written, and must take what is written next.
 async fn open(memory: &MemoryDisk) -> Result<(), StartError> {
+    let written = reopened(memory).await?;
+    memory.crash(|_| 0);
+    let found = Machine::open(&Disk::Memory(memory.clone()), &owner())?;
+    assert_eq!(found.applied().last, written.applied().last, "a write is lost");
+    assert!(found.published().view().records().eq(written.published().view().records()));
+    Ok(())
+}
+
+/// The replica, opened and with one entry more applied and written down.
+async fn reopened(memory: &MemoryDisk) -> Result<Arc<Machine>, StartError> {
     let disk = Disk::Memory(memory.clone());
     let machine = Machine::open(&disk, &owner())?;
     let (mut log, _) = LogStore::open(&disk, &owner(), Arc::clone(&machine))?;
@@ -69,7 +79,10 @@ async fn open(memory: &MemoryDisk) -> Result<(), StartError> {
         let record = view.get(&Key::new("pods", "default", format!("p{index}"))).unwrap();
         assert_eq!((record.value.len(), record.modified.0), (300, index + 1));
     }
-    Ok(())
+    let next = futures::stream::iter([Ok((entry(applied), None))]);
+    StateMachine(Arc::clone(&machine)).apply(next).await.unwrap();
+    machine.checkpoint().await.unwrap();
+    Ok(machine)
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ async fn data_of_format_2_is_read() {
     assert_eq!(objects, [("a", b"value 1".as_slice()), ("c", b"value 6".as_slice())]);
     assert_eq!(view.revision(), Revision(4));
     let requests = &applied.state.requests;
-    assert_eq!(requests.answer(RequestId(1)), Some(&Ok(vec![Revision(1)])));
+    assert_eq!(requests.answer(RequestId(1)), Some(Ok(vec![Revision(1)])));
     let refused = requests.answer(RequestId(3)).unwrap();
     assert!(matches!(refused, Err(StoreError::PreconditionFailed { index: 0, .. })), "{refused:?}");
 

@@ -1,6 +1,6 @@
 //! Keys, revisions and records of the store.
 
-use std::{fmt, sync::Arc};
+use std::{cmp::Ordering, fmt, sync::Arc};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The name of one object: its resource (`pods`, `deployments.apps`), namespace and name.
 ///
 /// Cluster-scoped objects have the empty namespace. Keys order by resource, namespace, name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// Plural resource name, with `.group` unless the group is the core one.
     pub resource: Arc<str>,
@@ -32,6 +32,37 @@ impl Key {
     pub fn size(&self) -> usize {
         self.resource.len() + self.namespace.len() + self.name.len()
     }
+
+    /// Takes the parts from `other` that it has in common with it: there are few resources and
+    /// namespaces, and each needs to be in memory once.
+    pub(crate) fn share(&mut self, other: &Self) {
+        for (own, others) in
+            [(&mut self.resource, &other.resource), (&mut self.namespace, &other.namespace)]
+        {
+            if own == others {
+                *own = Arc::clone(others);
+            }
+        }
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        part(&self.resource, &other.resource)
+            .then_with(|| part(&self.namespace, &other.namespace))
+            .then_with(|| self.name.cmp(&other.name))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// Compares a part that is often shared, then without looking at it.
+fn part(one: &Arc<str>, other: &Arc<str>) -> Ordering {
+    if Arc::ptr_eq(one, other) { Ordering::Equal } else { one.cmp(other) }
 }
 
 impl fmt::Display for Key {
@@ -71,6 +102,19 @@ impl KeyRange {
         let namespace = self.namespace.clone().unwrap_or_default();
         Key { resource: self.resource.clone(), namespace, name: Arc::default() }
     }
+
+    /// The least key after all that the range could contain.
+    pub(crate) fn end(&self) -> Key {
+        match &self.namespace {
+            Some(namespace) => Key::new(self.resource.clone(), successor(namespace), ""),
+            None => Key::new(successor(&self.resource), "", ""),
+        }
+    }
+}
+
+/// The least text after `text`.
+fn successor(text: &str) -> String {
+    format!("{text}\0")
 }
 
 /// A point in the history of the store. Every change of one object has its own; it is the
@@ -103,5 +147,41 @@ impl Record {
     /// Bytes of its key and value.
     pub fn size(&self) -> usize {
         self.key.size() + self.value.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_keys_from_start_to_end_are_those_the_range_contains() {
+        let texts = ["", "a", "a\0", "a\0\0", "a-", "aa", "b"];
+        let keys = texts.into_iter().flat_map(|resource| {
+            texts.into_iter().map(move |namespace| Key::new(resource, namespace, "x"))
+        });
+        let keys: Vec<Key> = keys.collect();
+        for range in
+            [KeyRange::all("a"), KeyRange::namespaced("a", "a"), KeyRange::namespaced("a", "")]
+        {
+            for key in &keys {
+                let within = range.start() <= *key && *key < range.end();
+                assert_eq!(within, range.contains(key), "{key} in {range:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_order_alike_whether_they_share_parts_or_not() {
+        let other = Key::new("pods", "b", "z");
+        for (namespace, name) in [("a", "z"), ("b", "a"), ("b", "z"), ("c", "a")] {
+            let apart = Key::new("pods", namespace, name);
+            let mut shared = apart.clone();
+            shared.share(&other);
+            assert!(Arc::ptr_eq(&shared.resource, &other.resource));
+            assert_eq!(Arc::ptr_eq(&shared.namespace, &other.namespace), namespace == "b");
+            assert_eq!(shared, apart);
+            assert_eq!(shared.cmp(&other), (namespace, name).cmp(&("b", "z")));
+        }
     }
 }

@@ -8,14 +8,14 @@ pub const TRANSACTION_OPERATIONS: usize = 4_096;
 /// Bytes of keys and values in one transaction; above the 3 MiB that the API takes as one body.
 pub const TRANSACTION_BYTES: usize = 4 << 20;
 
-/// Request ids remembered in any case so that a retry applies once: 5 MB of them.
+/// Request ids remembered in any case so that a retry applies once: 6 MB of them.
 pub const REMEMBERED_REQUESTS: usize = 65_536;
 
 /// How long request ids are remembered beyond that: a client gives a write up after ten seconds,
 /// and clocks of two leaders may differ by a few.
 pub const REQUEST_WINDOW: Duration = Duration::from_secs(15);
 
-/// Request ids remembered at most: the window of 17,000 writes a second, in 20 MB or so.
+/// Request ids remembered at most: the window of 17,000 writes a second, in 25 MB or so.
 pub const REMEMBERED_REQUESTS_MOST: usize = 262_144;
 
 /// Changes of one resource kept for watchers that connect or catch up.

@@ -113,14 +113,23 @@ impl LogStore {
         owner: &Owner,
         machine: Arc<Machine>,
     ) -> Result<(Self, oneshot::Receiver<()>), StartError> {
+        let fail = |source| StartError::Disk { file: FILE, source };
         let (tail, segments) = load::load(disk, &Lineage::read(disk)?, owner)?;
-        tail.check(machine.applied().last)?;
+        let applied = machine.applied().last;
+        tail.check(applied)?;
+        segments.secure().map_err(fail)?;
+        let beside = match applied {
+            Some(applied) if !tail.leads_to(applied).map_err(fail)? => Some(applied),
+            Some(_) | None => None,
+        };
         let tail = Arc::new(Mutex::new(tail));
         let mut committer = Committer::new(owner, Arc::clone(&tail), segments, machine.durable());
+        if let Some(applied) = beside {
+            committer.begin_after(applied).map_err(fail)?;
+        }
         committer.tidy();
         let space = committer.space();
-        let (writer, closed) = Writer::start(committer, disk)
-            .map_err(|source| StartError::Disk { file: FILE, source })?;
+        let (writer, closed) = Writer::start(committer, disk).map_err(fail)?;
         let shared = Shared { tail, writer, space, machine, disk: disk.clone() };
         Ok((Self { shared: Arc::new(shared) }, closed))
     }
@@ -152,13 +161,15 @@ impl LogStore {
     }
 
     /// Entries from `start` to before `end`, ending early after `bytes` but never empty for that.
+    /// Those that are purged are left out.
     async fn read(&self, start: u64, end: u64, bytes: usize) -> io::Result<Vec<Entry>> {
-        let (mut recent, older, first_recent) = {
+        let (mut recent, older, start, first_recent) = {
             let tail = self.tail();
+            let start = start.max(tail.purged.map_or(0, |purged| purged.index + 1));
             let first = tail.first_index().clamp(start, end.max(start));
-            (tail.range(first, end, bytes), tail.places.range(start, first, bytes), first)
+            let older = tail.places.range(start, first, bytes);
+            (tail.range(first, end, bytes), older, start, first)
         };
-        // Without older ones, those there were have been purged meanwhile.
         if older.is_empty() {
             return Ok(recent);
         }
@@ -260,5 +271,7 @@ impl RaftLogStorage<Group> for LogStore {
     }
 }
 
+#[cfg(test)]
+mod restarts;
 #[cfg(test)]
 mod tests;

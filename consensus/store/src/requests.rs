@@ -4,10 +4,12 @@
 //! retry has the same outcome everywhere. Refusals are remembered too: a caller that was told its
 //! write failed must not see it succeed when the network delivers the request a second time.
 
-use imbl::{HashMap, Vector};
+use std::sync::Arc;
+
+use imbl::{OrdMap, Vector};
 use serde::{Deserialize, Serialize};
 
-use crate::{RequestId, limits, state::Answer};
+use crate::{RequestId, Revision, limits, state::Answer};
 
 /// When something was proposed, in milliseconds since 1970 by the clock of who led then. Good for
 /// how long ago, within a few seconds, and for nothing else.
@@ -38,12 +40,47 @@ impl Default for Capacity {
 /// What each of the last requests was answered, oldest first. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct RequestMemory {
-    answers: HashMap<RequestId, Answer>,
+    /// The sequence number of each. Ordered, for a tree of hashes takes many times its content
+    /// where it is sparse.
+    sequences: OrdMap<RequestId, u64>,
     /// Their stamps never go back.
-    order: Vector<(RequestId, Stamp)>,
+    order: Vector<Kept>,
     /// Requests forgotten so far, and so the sequence number of the oldest kept.
     forgotten: u64,
     capacity: Capacity,
+}
+
+/// A request in memory.
+#[derive(Clone, Debug)]
+struct Kept {
+    id: RequestId,
+    stamp: Stamp,
+    answer: KeptAnswer,
+}
+
+/// An answer in few bytes: nearly all requests write one object.
+#[derive(Clone, Debug)]
+enum KeptAnswer {
+    One(Revision),
+    Other(Arc<Answer>),
+}
+
+impl From<Answer> for KeptAnswer {
+    fn from(answer: Answer) -> Self {
+        match answer.as_deref() {
+            Ok([revision]) => Self::One(*revision),
+            Ok(_) | Err(_) => Self::Other(Arc::new(answer)),
+        }
+    }
+}
+
+impl From<&KeptAnswer> for Answer {
+    fn from(kept: &KeptAnswer) -> Self {
+        match kept {
+            KeptAnswer::One(revision) => Ok(vec![*revision]),
+            KeptAnswer::Other(answer) => Answer::clone(answer),
+        }
+    }
 }
 
 /// A request as it is remembered.
@@ -74,8 +111,10 @@ impl RequestMemory {
     }
 
     /// What the request was answered, if it is remembered.
-    pub fn answer(&self, id: RequestId) -> Option<&Answer> {
-        self.answers.get(&id)
+    pub fn answer(&self, id: RequestId) -> Option<Answer> {
+        let sequence = self.sequences.get(&id)?;
+        let at = usize::try_from(sequence - self.forgotten).ok()?;
+        Some(Answer::from(&self.order.get(at)?.answer))
     }
 
     /// Remembers a new request, made at `stamp`, and forgets the oldest beyond the capacity.
@@ -83,21 +122,23 @@ impl RequestMemory {
     /// What is forgotten depends on what is remembered alone, so that a memory that was restored
     /// goes on like the one it was taken from.
     pub fn remember(&mut self, id: RequestId, stamp: Stamp, answer: Answer) {
-        let now = self.order.back().map_or(stamp, |(_, last)| stamp.max(*last));
-        if self.answers.insert(id, answer).is_none() {
-            self.order.push_back((id, now));
+        let now = self.order.back().map_or(stamp, |last| stamp.max(last.stamp));
+        if self.sequences.contains_key(&id) {
+            return;
         }
+        self.sequences.insert(id, self.next_sequence());
+        self.order.push_back(Kept { id, stamp: now, answer: answer.into() });
         while self.is_over(now) {
-            if let Some((oldest, _)) = self.order.pop_front() {
-                self.answers.remove(&oldest);
+            if let Some(oldest) = self.order.pop_front() {
+                self.sequences.remove(&oldest.id);
                 self.forgotten += 1;
             }
         }
     }
 
     fn is_over(&self, now: Stamp) -> bool {
-        let Some((_, oldest)) = self.order.front() else { return false };
-        let expired = now.0 - oldest.0 > self.capacity.window_ms;
+        let Some(oldest) = self.order.front() else { return false };
+        let expired = now.0 - oldest.stamp.0 > self.capacity.window_ms;
         let count = self.order.len();
         count > self.capacity.most || (count > self.capacity.least && expired)
     }
@@ -116,9 +157,9 @@ impl RequestMemory {
     pub fn since(&self, from: u64) -> impl Iterator<Item = (u64, Remembered)> {
         let first = from.max(self.forgotten);
         let skip = usize::try_from(first - self.forgotten).unwrap_or(usize::MAX);
-        self.order.iter().skip(skip).zip(first..).filter_map(|((id, stamp), sequence)| {
-            let answer = self.answers.get(id)?.clone();
-            Some((sequence, Remembered { id: *id, stamp: *stamp, answer }))
+        self.order.iter().skip(skip).zip(first..).map(|(kept, sequence)| {
+            let answer = Answer::from(&kept.answer);
+            (sequence, Remembered { id: kept.id, stamp: kept.stamp, answer })
         })
     }
 }
@@ -158,7 +199,7 @@ mod tests {
         }
         let memory = memory_of([(1, 0), (2, 10), (3, 105)]);
         assert_eq!(memory.answer(RequestId(1)), None);
-        assert_eq!(memory.answer(RequestId(3)), Some(&Ok(vec![Revision(3)])));
+        assert_eq!(memory.answer(RequestId(3)), Some(Ok(vec![Revision(3)])));
     }
 
     #[test]

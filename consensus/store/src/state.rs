@@ -4,7 +4,7 @@
 //! every node. There is no clock, no randomness and no failure other than a refused transaction.
 
 use crate::{
-    Event, Operation, Record, Revision, StoreError, Transaction,
+    Event, Operation, Revision, StoreError, Transaction,
     requests::{RequestMemory, Stamp},
     view::View,
 };
@@ -31,7 +31,7 @@ impl State {
         changes: &mut Vec<Event>,
     ) -> Answer {
         if let Some(answer) = self.requests.answer(transaction.id) {
-            return answer.clone();
+            return answer;
         }
         transaction.validate()?;
         let answer = self.check(transaction).map(|()| {
@@ -56,10 +56,7 @@ impl State {
         let next = Revision(self.view.revision().0 + 1);
         match operation {
             Operation::Put { key, value, .. } => {
-                let created = self.view.get(key).map_or(next, |record| record.created);
-                let record =
-                    Record { key: key.clone(), value: value.clone(), created, modified: next };
-                let previous = self.view.put(record.clone());
+                let (record, previous) = self.view.put(key, value.clone(), next);
                 changes.push(Event::Put { record, previous });
                 next
             }

@@ -41,7 +41,7 @@ pub struct Machine {
     next_index: watch::Sender<u64>,
     published: Arc<Published>,
     /// The file and what it holds; nothing after an error, until it is opened anew.
-    stored: tokio::sync::Mutex<Option<(Arc<StateStore>, Applied)>>,
+    stored: tokio::sync::Mutex<Option<(StateStore, Applied)>>,
     owner: Owner,
     /// The log index after the last entry that the store reflects.
     durable: Arc<AtomicU64>,
@@ -58,7 +58,7 @@ impl Machine {
             next_index: watch::Sender::new(next_index(&applied)),
             durable: Arc::new(AtomicU64::new(next_index(&applied))),
             published: Arc::new(Published::new(applied.state.view.clone())),
-            stored: tokio::sync::Mutex::new(Some((Arc::new(store), applied.clone()))),
+            stored: tokio::sync::Mutex::new(Some((store, applied.clone()))),
             owner: owner.clone(),
             applied: Mutex::new(applied),
             disk: disk.clone(),
@@ -86,30 +86,19 @@ impl Machine {
     pub async fn checkpoint(&self) -> io::Result<()> {
         let mut stored = self.stored.lock().await;
         let applied = self.applied();
-        let (store, before) = match stored.take() {
-            Some(opened) => opened,
-            None => self.open_again().await?,
-        };
-        if applied.last == before.last {
-            *stored = Some((store, before));
+        if stored.as_ref().is_some_and(|(_, before)| before.last == applied.last) {
             return Ok(());
         }
         self.since_checkpoint.store(0, Ordering::Relaxed);
-        let (file, after) = (Arc::clone(&store), applied.clone());
+        let opened = stored.take();
+        let (disk, owner, after) = (self.disk.clone(), self.owner.clone(), applied.clone());
         self.disk.settle().await;
-        self.disk.run(move || file.write(&before, &after)).await?;
+        let write = move || StateStore::write(opened, &disk, &owner, &after).map_err(failed);
+        let store = self.disk.run(write).await?;
         self.disk.settle().await;
         self.durable.store(next_index(&applied), Ordering::Release);
         *stored = Some((store, applied));
         Ok(())
-    }
-
-    /// Opens the file after an error: only then is it known what it holds.
-    async fn open_again(&self) -> io::Result<(Arc<StateStore>, Applied)> {
-        let (disk, owner) = (self.disk.clone(), self.owner.clone());
-        let opened = move || StateStore::open(&disk, &owner).map_err(io::Error::other);
-        let (store, applied) = self.disk.run(opened).await?;
-        Ok((Arc::new(store), applied))
     }
 
     /// The log index after the last entry that is reflected on disk, as it changes.
@@ -163,6 +152,13 @@ type Payload = EntryPayload<Proposal, u64, openraft::EmptyNode>;
 
 fn next_index(applied: &Applied) -> u64 {
     applied.last.map_or(0, |last| last.index + 1)
+}
+
+fn failed(error: StartError) -> io::Error {
+    match error {
+        StartError::Disk { source, .. } => source,
+        other => io::Error::other(other),
+    }
 }
 
 fn snapshot_of(applied: Applied) -> Snapshot {

@@ -5,7 +5,8 @@
 //! entry: the log alone makes a write durable.
 //!
 //! Each value carries its checksum, and a digest over all of them tells when one is missing or
-//! is an older one: the database checks its pages only after a crash.
+//! is an older one. What the database keeps for itself is not covered by that and not needed to
+//! read: it is checked before the first write, when nobody waits for it.
 
 use std::{io, panic::AssertUnwindSafe};
 
@@ -23,7 +24,7 @@ use crate::{
     requests::{Remembered, RequestMemory},
     sealed,
     state::State,
-    view::{Difference, View},
+    view::{Difference, Loading},
 };
 
 /// The file's name.
@@ -78,6 +79,8 @@ impl Digest {
 #[derive(Debug)]
 pub(crate) struct StateStore {
     database: Database,
+    /// Whether the database's own pages were checked.
+    checked: bool,
 }
 
 impl StateStore {
@@ -85,15 +88,14 @@ impl StateStore {
     pub(crate) fn open(disk: &Disk, owner: &Owner) -> Result<(Self, Applied), StartError> {
         let lineage = Lineage::read(disk)?;
         contained(|| {
-            make_file(disk, &lineage, owner)?;
-            let mut database = open_file(disk, &lineage)?;
-            // What it keeps for itself is not covered by the digest, and would fail a write.
-            if !database.check_integrity().map_err(|error| StartError::disk(FILE, error))? {
-                tracing::warn!("{FILE} was not intact and has been repaired");
+            let names = disk.names("").map_err(|source| StartError::Disk { file: FILE, source })?;
+            if !names.contains(&lineage.state_name()) {
+                make_file(disk, &lineage, owner, |_| Ok(()))?;
             }
+            let database = open_file(disk, &lineage)?;
             claim(&database, FILE, owner)?;
             let applied = load(&database)?;
-            Ok((Self { database }, applied))
+            Ok((Self { database, checked: false }, applied))
         })
     }
 
@@ -112,53 +114,97 @@ impl StateStore {
         })
     }
 
-    /// Makes a new file that holds `applied`.
+    /// Makes a new file that holds `applied`, in place of one there may be.
     pub(crate) fn create(
         disk: &Disk,
         lineage: &Lineage,
         owner: &Owner,
         applied: &Applied,
     ) -> Result<(), StartError> {
-        make_file(disk, lineage, owner)?;
-        let database = open_file(disk, lineage)?;
-        Self { database }
-            .write(&Applied::default(), applied)
-            .map_err(|source| StartError::Disk { file: FILE, source })
+        make_file(disk, lineage, owner, |database| {
+            write(database, &Applied::default(), applied)
+                .map_err(|source| StartError::Disk { file: FILE, source })
+        })
     }
 
-    /// Makes `applied` durable, where `stored` is what the file holds. After an error the file
-    /// has to be opened anew to know what it holds.
-    pub(crate) fn write(&self, stored: &Applied, applied: &Applied) -> io::Result<()> {
-        let transaction = self.database.begin_write().map_err(io_error)?;
-        let mut digest = {
-            let meta = transaction.open_table(META).map_err(io_error)?;
-            let before = meta.get(APPLIED_KEY).map_err(io_error)?;
-            let progress = before.map(|before| sealed::open::<Progress>(before.value()));
-            progress.transpose().map_err(io::Error::other)?.map_or(Digest::default(), |p| p.digest)
-        };
-        write_objects(&transaction, stored, applied, &mut digest)?;
-        {
-            let mut requests = transaction.open_table(REQUESTS).map_err(io_error)?;
-            let memory = &applied.state.requests;
-            requests.retain_in(..memory.first_sequence(), |_, _| false).map_err(io_error)?;
-            for (sequence, one) in memory.since(stored.state.requests.next_sequence()) {
-                let value = sealed::seal(&one).map_err(io::Error::other)?;
-                requests.insert(sequence, value.as_slice()).map_err(io_error)?;
+    /// Makes `applied` durable, where `opened` is the file and what it holds, if it is open. After
+    /// an error it is not: only what is read from it then tells what it holds.
+    ///
+    /// A file that turns out to be damaged is written anew: all of it is in memory.
+    pub(crate) fn write(
+        opened: Option<(Self, Applied)>,
+        disk: &Disk,
+        owner: &Owner,
+        applied: &Applied,
+    ) -> Result<Self, StartError> {
+        let opened = opened.map_or_else(|| Self::open(disk, owner), Ok);
+        match opened.and_then(|(store, held)| store.checked(held)) {
+            Ok((store, held)) => write(&store.database, &held, applied)
+                .map(|()| store)
+                .map_err(|source| StartError::Disk { file: FILE, source }),
+            Err(error @ StartError::Damaged { .. }) => {
+                tracing::warn!(%error, "the state is written anew");
+                let lineage = Lineage::read(disk)?;
+                Self::create(disk, &lineage, owner, applied)?;
+                Ok(Self { database: open_file(disk, &lineage)?, checked: true })
             }
-            let progress = Progress {
-                last: applied.last,
-                membership: applied.membership.clone(),
-                revision: applied.state.view.revision(),
-                first_request: memory.first_sequence(),
-                next_request: memory.next_sequence(),
-                digest,
-            };
-            let value = sealed::seal(&progress).map_err(io::Error::other)?;
-            let mut meta = transaction.open_table(META).map_err(io_error)?;
-            meta.insert(APPLIED_KEY, value.as_slice()).map_err(io_error)?;
+            Err(error) => Err(error),
         }
-        transaction.commit().map_err(io_error)
     }
+
+    /// The file as one that can be written to, and what it holds: not always what it was read as,
+    /// if it had to be repaired.
+    fn checked(mut self, held: Applied) -> Result<(Self, Applied), StartError> {
+        if self.checked {
+            return Ok((self, held));
+        }
+        contained(move || {
+            let intact = self.database.check_integrity();
+            let intact = intact.map_err(|error| StartError::disk(FILE, error))?;
+            self.checked = true;
+            if intact {
+                return Ok((self, held));
+            }
+            tracing::warn!("{FILE} was not intact and has been repaired");
+            let held = load(&self.database)?;
+            Ok((self, held))
+        })
+    }
+}
+
+/// Writes the difference between `stored`, which the file holds, and `applied`.
+fn write(database: &Database, stored: &Applied, applied: &Applied) -> io::Result<()> {
+    let mut transaction = database.begin_write().map_err(io_error)?;
+    // A process that was killed leaves a file that opens without being read and repaired first.
+    transaction.set_quick_repair(true);
+    let mut digest = {
+        let meta = transaction.open_table(META).map_err(io_error)?;
+        let before = meta.get(APPLIED_KEY).map_err(io_error)?;
+        let progress = before.map(|before| sealed::open::<Progress>(before.value()));
+        progress.transpose().map_err(io::Error::other)?.map_or(Digest::default(), |p| p.digest)
+    };
+    write_objects(&transaction, stored, applied, &mut digest)?;
+    {
+        let mut requests = transaction.open_table(REQUESTS).map_err(io_error)?;
+        let memory = &applied.state.requests;
+        requests.retain_in(..memory.first_sequence(), |_, _| false).map_err(io_error)?;
+        for (sequence, one) in memory.since(stored.state.requests.next_sequence()) {
+            let value = sealed::seal(&one).map_err(io::Error::other)?;
+            requests.insert(sequence, value.as_slice()).map_err(io_error)?;
+        }
+        let progress = Progress {
+            last: applied.last,
+            membership: applied.membership.clone(),
+            revision: applied.state.view.revision(),
+            first_request: memory.first_sequence(),
+            next_request: memory.next_sequence(),
+            digest,
+        };
+        let value = sealed::seal(&progress).map_err(io::Error::other)?;
+        let mut meta = transaction.open_table(META).map_err(io_error)?;
+        meta.insert(APPLIED_KEY, value.as_slice()).map_err(io_error)?;
+    }
+    transaction.commit().map_err(io_error)
 }
 
 fn write_objects(
@@ -198,18 +244,21 @@ fn contained<T>(open: impl FnOnce() -> Result<T, StartError>) -> Result<T, Start
     })
 }
 
-/// Makes the file if there is none. It gets its name when it is whole: half a file is not told
+/// Makes the file, filled by `fill`. It gets its name when it is whole: half a file is not told
 /// apart from a damaged one.
-fn make_file(disk: &Disk, lineage: &Lineage, owner: &Owner) -> Result<(), StartError> {
+fn make_file(
+    disk: &Disk,
+    lineage: &Lineage,
+    owner: &Owner,
+    fill: impl FnOnce(&Database) -> Result<(), StartError>,
+) -> Result<(), StartError> {
     let fail = |source| StartError::Disk { file: FILE, source };
     let name = lineage.state_name();
-    if disk.names("").map_err(fail)?.contains(&name) {
-        return Ok(());
-    }
     let unfinished = format!("{name}.new");
     disk.remove(&unfinished).map_err(fail)?;
     let database = disk.open(&unfinished).map_err(|error| StartError::disk(FILE, error))?;
     claim(&database, FILE, owner)?;
+    fill(&database)?;
     drop(database);
     disk.rename(&unfinished, &name).map_err(fail)
 }
@@ -232,21 +281,17 @@ fn load(database: &Database) -> Result<Applied, StartError> {
     let progress: Progress = sealed::open(progress.value())
         .map_err(|error| StartError::damaged(FILE, "its progress", &error))?;
 
-    let records = load_objects(&transaction, progress.digest)?;
+    let view = load_objects(&transaction, progress.digest)?.finish(progress.revision);
     let kept = load_requests(&transaction, &progress)?;
     let requests = RequestMemory::restore(progress.first_request, kept);
-    let view = View::from_records(records, progress.revision);
     let state = State { view, requests };
     Ok(Applied { state, last: progress.last, membership: progress.membership })
 }
 
-fn load_objects(
-    transaction: &ReadTransaction,
-    expected: Digest,
-) -> Result<Vec<Record>, StartError> {
+fn load_objects(transaction: &ReadTransaction, expected: Digest) -> Result<Loading, StartError> {
     let disk = |error: redb::Error| StartError::disk(FILE, error);
     let objects = transaction.open_table(OBJECTS).map_err(|error| disk(error.into()))?;
-    let (mut records, mut digest) = (Vec::new(), Digest::default());
+    let (mut loading, mut digest) = (Loading::default(), Digest::default());
     for item in objects.iter().map_err(|error| disk(error.into()))? {
         let (key, value) = item.map_err(|error| disk(error.into()))?;
         digest.add(value.value());
@@ -254,13 +299,13 @@ fn load_objects(
             let (resource, namespace, name) = key.value();
             StartError::damaged(FILE, format!("object {resource}/{namespace}/{name}"), &error)
         })?;
-        records.push(record);
+        loading.add(record);
     }
     if digest != expected {
         let reason = format!("{} objects are there of {}", digest.objects, expected.objects);
         return Err(StartError::Damaged { file: FILE, what: "its objects".to_owned(), reason });
     }
-    Ok(records)
+    Ok(loading)
 }
 
 fn load_requests(
@@ -289,3 +334,6 @@ fn load_requests(
     }
     Ok(kept)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,12 @@
 //! An immutable, ordered view of every object at one revision.
 //!
 //! The index is a persistent tree: cloning a view costs nothing and shares all that has not
-//! changed since, so a list, a snapshot and the next write never wait for each other.
+//! changed since, so a list, a snapshot and the next write never wait for each other. It holds a
+//! pointer and a revision for each object; the key is the one in the record.
 
-use std::{ops::Bound, sync::Arc};
+use std::{borrow::Borrow, cmp::Ordering, ops::Bound, sync::Arc};
 
+use bytes::Bytes;
 use imbl::{OrdMap, ordmap::DiffItem};
 
 use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision};
@@ -12,9 +14,40 @@ use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision};
 /// All objects at one revision. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    objects: OrdMap<Key, Arc<Record>>,
+    /// Each record and the revision it was modified at, which tells it from any other at its key.
+    objects: OrdMap<ByKey, Revision>,
     revision: Revision,
 }
+
+/// A record in the place of its key.
+#[derive(Clone, Debug)]
+struct ByKey(Arc<Record>);
+
+impl Borrow<Key> for ByKey {
+    fn borrow(&self) -> &Key {
+        &self.0.key
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.key.cmp(&other.0.key)
+    }
+}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.key == other.0.key
+    }
+}
+
+impl Eq for ByKey {}
 
 /// How one object differs between two views.
 #[derive(Debug, PartialEq, Eq)]
@@ -28,8 +61,9 @@ pub enum Difference<'a> {
 impl View {
     /// A view of `records` at `revision`.
     pub fn from_records(records: impl IntoIterator<Item = Record>, revision: Revision) -> Self {
-        let objects = records.into_iter().map(|record| (record.key.clone(), Arc::new(record)));
-        Self { objects: objects.collect(), revision }
+        let mut loading = Loading::default();
+        records.into_iter().for_each(|record| loading.add(record));
+        loading.finish(revision)
     }
 
     /// The revision of the last change it holds.
@@ -39,12 +73,12 @@ impl View {
 
     /// The object at `key`.
     pub fn get(&self, key: &Key) -> Option<&Record> {
-        self.objects.get(key).map(AsRef::as_ref)
+        self.objects.get_key_value(key).map(|(ByKey(record), _)| record.as_ref())
     }
 
     /// Every object, in key order.
     pub fn records(&self) -> impl Iterator<Item = &Record> {
-        self.objects.values().map(AsRef::as_ref)
+        self.objects.keys().map(|ByKey(record)| record.as_ref())
     }
 
     /// Whether there is no object.
@@ -63,23 +97,25 @@ impl View {
             Some(after) if *after >= range.start() => Bound::Excluded(after.clone()),
             _ => Bound::Included(range.start()),
         };
-        let mut found = self
-            .objects
-            .range((start, Bound::Unbounded))
-            .map(|(_, record)| record.as_ref())
-            .take_while(|record| range.contains(&record.key));
+        let end = range.end();
+        // A start behind the end is none of a range.
+        if matches!(&start, Bound::Excluded(after) if *after >= end) {
+            return Listing { revision: self.revision, ..Listing::default() };
+        }
+        let mut found = self.objects.range::<_, Key>((start, Bound::Excluded(end)));
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
-        let records = found.by_ref().take(limit).cloned().collect();
+        let records = found.by_ref().take(limit).map(|(ByKey(record), _)| Record::clone(record));
+        let records = records.collect();
         Listing { records, revision: self.revision, remaining: found.count() }
     }
 
     /// What turns `older` into this view. Parts the two share are not visited.
     pub fn differences_to<'a>(&'a self, older: &'a Self) -> impl Iterator<Item = Difference<'a>> {
         older.objects.diff(&self.objects).map(|item| match item {
-            DiffItem::Add(_, record) | DiffItem::Update { new: (_, record), .. } => {
+            DiffItem::Add(ByKey(record), _) | DiffItem::Update { new: (ByKey(record), _), .. } => {
                 Difference::Written(record)
             }
-            DiffItem::Remove(key, _) => Difference::Removed(key),
+            DiffItem::Remove(ByKey(record), _) => Difference::Removed(&record.key),
         })
     }
 
@@ -88,17 +124,60 @@ impl View {
         self.revision = self.revision.max(revision);
     }
 
-    /// Writes `record`, whose modification is the newest change, and returns the one before.
-    pub(super) fn put(&mut self, record: Record) -> Option<Record> {
-        self.revision = record.modified;
-        let previous = self.objects.insert(record.key.clone(), Arc::new(record));
-        previous.map(Arc::unwrap_or_clone)
+    /// Writes `value` at `key` by the newest change `revision`; returns the record and the one
+    /// before.
+    pub(super) fn put(
+        &mut self,
+        key: &Key,
+        value: Bytes,
+        revision: Revision,
+    ) -> (Record, Option<Record>) {
+        let near = self.objects.get_prev(key).map(|(ByKey(near), _)| Arc::clone(near));
+        let mut record = Record { key: key.clone(), value, created: revision, modified: revision };
+        let mut previous = None;
+        match near {
+            Some(near) if near.key == *key => {
+                record.key = near.key.clone();
+                record.created = near.created;
+                previous = Some(near);
+            }
+            Some(near) => record.key.share(&near.key),
+            None => {}
+        }
+        self.revision = revision;
+        self.objects.insert(ByKey(Arc::new(record.clone())), revision);
+        (record, previous.map(Arc::unwrap_or_clone))
     }
 
     /// Removes the object at `key` by the newest change `revision`.
     pub(super) fn remove(&mut self, key: &Key, revision: Revision) -> Option<Record> {
-        let removed = self.objects.remove(key)?;
+        let (ByKey(removed), _) = self.objects.remove_with_key(key)?;
         self.revision = revision;
         Some(Arc::unwrap_or_clone(removed))
+    }
+}
+
+/// A view that is being filled. Cheapest in the order of the keys.
+#[derive(Debug, Default)]
+pub(crate) struct Loading {
+    objects: OrdMap<ByKey, Revision>,
+    last: Option<Arc<Record>>,
+}
+
+impl Loading {
+    /// Adds an object.
+    pub(crate) fn add(&mut self, mut record: Record) {
+        if let Some(last) = &self.last {
+            record.key.share(&last.key);
+        }
+        let record = Arc::new(record);
+        self.last = Some(Arc::clone(&record));
+        let modified = record.modified;
+        self.objects.insert(ByKey(record), modified);
+    }
+
+    /// The view of all that was added, at `revision`.
+    pub(crate) fn finish(self, revision: Revision) -> View {
+        View { objects: self.objects, revision }
     }
 }

@@ -107,6 +107,7 @@ impl Committer {
         let mut group = Builder::new();
         let mut after = self.stored.clone();
         let mut entries: Vec<(u64, usize, usize)> = Vec::new();
+        let mut truncations = 0;
         self.add_purge(&mut group, &mut after)?;
         for change in changes {
             match change {
@@ -120,7 +121,10 @@ impl Committer {
                     group.vote(vote).map_err(io::Error::other)?;
                     after.vote = Some(*vote);
                 }
-                Change::Truncate(last) => group.truncate(*last).map_err(io::Error::other)?,
+                Change::Truncate(last) => {
+                    group.truncate(*last).map_err(io::Error::other)?;
+                    truncations += 1;
+                }
                 Change::Purge(upto) => {
                     self.purge = self.purge.max(Some(*upto));
                     self.add_purge(&mut group, &mut after)?;
@@ -129,15 +133,27 @@ impl Committer {
             }
         }
         if !group.is_empty() {
-            self.add_committed(&mut group, &mut after)?;
+            self.add_committed(&mut group, &mut after, truncations)?;
             self.append(group, after, &entries)?;
         }
         Ok(())
     }
 
-    /// Adds what is committed, which need not be durable by itself.
-    fn add_committed(&self, group: &mut Builder, after: &mut Header) -> io::Result<()> {
-        after.committed = self.tail.lock().unwrap_or_else(PoisonError::into_inner).committed;
+    /// Adds what is committed, which need not be durable by itself. Not before a truncation that
+    /// is still to come: what it drops would count as committed.
+    fn add_committed(
+        &self,
+        group: &mut Builder,
+        after: &mut Header,
+        truncations: usize,
+    ) -> io::Result<()> {
+        {
+            let tail = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
+            if tail.truncating > truncations {
+                return Ok(());
+            }
+            after.committed = tail.committed;
+        }
         if after.committed != self.stored.committed {
             group.committed(after.committed).map_err(io::Error::other)?;
         }
@@ -206,6 +222,14 @@ impl Committer {
         }
     }
 
+    /// Begins anew after `applied`, which the state on disk reflects and the log does not lead
+    /// to: the state was installed whole, and the power cut before the log followed.
+    pub(super) fn begin_after(&mut self, applied: LogId) -> io::Result<()> {
+        self.write(&[Change::Truncate(None), Change::Purge(applied)])?;
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).begin_after(applied);
+        Ok(())
+    }
+
     /// What can wait until everybody was told: purged segments go, the next one is made.
     pub(super) fn tidy(&mut self) {
         let before = *self.space.borrow();
@@ -220,7 +244,7 @@ impl Committer {
     pub(super) fn close(&mut self) -> io::Result<()> {
         let (mut group, mut after) = (Builder::new(), self.stored.clone());
         self.add_purge(&mut group, &mut after)?;
-        self.add_committed(&mut group, &mut after)?;
+        self.add_committed(&mut group, &mut after, 0)?;
         group.closed();
         self.append(group, after, &[])
     }

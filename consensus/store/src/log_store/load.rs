@@ -127,7 +127,7 @@ impl Loader<'_> {
         let file = disk.reserve(&name, 0).map_err(io)?;
         let room = content.len() as u64;
         let file = std::sync::Arc::new(file);
-        let mut segment = Segment { name, file, room, end: 0, last_index: None };
+        let mut segment = Segment { name, file, room, last: 0, end: 0, last_index: None };
         self.groups(&content, &mut segment)?;
         self.segments.used.push_back(segment);
         Ok(())
@@ -148,7 +148,7 @@ impl Loader<'_> {
         }
         let file = self.segments.disk.reserve(&name, 0).map_err(io)?;
         let (file, room) = (std::sync::Arc::new(file), content.len() as u64);
-        self.segments.spare = Some(Segment { name, file, room, end: 0, last_index: None });
+        self.segments.spare = Some(Segment { name, file, room, last: 0, end: 0, last_index: None });
         Ok(())
     }
 
@@ -168,6 +168,7 @@ impl Loader<'_> {
                 let place = (offset + start) as u64;
                 self.take(record, segment, place, bytes)?;
             }
+            segment.last = offset as u64;
             offset += group.bytes;
             self.expected = Some(group.group + 1);
             self.segments.next_group = group.group + 1;

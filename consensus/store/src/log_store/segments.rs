@@ -35,6 +35,8 @@ pub(super) struct Segment {
     pub(super) file: Arc<RawFile>,
     /// Bytes reserved.
     pub(super) room: u64,
+    /// Where the last group begins.
+    pub(super) last: u64,
     /// Bytes up to where the next group begins.
     pub(super) end: u64,
     /// The highest index of an entry in it.
@@ -127,6 +129,7 @@ impl Segments {
         let place = Place { file: Arc::clone(&current.file), offset: current.end };
         current.file.write_at(current.end, &bytes)?;
         current.file.sync()?;
+        current.last = current.end;
         current.end += bytes.len() as u64;
         current.last_index = current.last_index.max(last_index);
         self.next_group += 1;
@@ -159,7 +162,19 @@ impl Segments {
             }
         };
         self.next_sequence += 1;
-        Ok(Segment { name, file, room, end: 0, last_index: None })
+        Ok(Segment { name, file, room, last: 0, end: 0, last_index: None })
+    }
+
+    /// Makes what was read safe. A process that was killed may have written the last group and
+    /// not synced it; the next one reads it all the same and may promise it to others. Written
+    /// again, for after a sync that failed another one alone does nothing.
+    pub(super) fn secure(&self) -> io::Result<()> {
+        let Some(current) = self.used.back() else { return Ok(()) };
+        let bytes = usize::try_from(current.end - current.last).map_err(io::Error::other)?;
+        let mut group = vec![0; bytes];
+        current.file.read_at(current.last, &mut group)?;
+        current.file.write_at(current.last, &group)?;
+        current.file.sync()
     }
 
     /// Removes segments of nothing but entries up to `purged`, makes the spare and says whether
@@ -183,9 +198,12 @@ impl Segments {
     }
 
     fn remove_purged(&mut self, purged: Option<u64>) -> io::Result<()> {
-        while self.used.len() > 1 && self.used.front().is_some_and(|old| old.last_index <= purged) {
-            let Some(old) = self.used.pop_front() else { break };
+        while let [Some(old), Some(_)] = [self.used.front(), self.used.get(1)]
+            && old.last_index <= purged
+        {
+            // Forgotten when it is gone: one that stays while a later one goes leaves a gap.
             self.disk.remove(&old.name)?;
+            self.used.pop_front();
         }
         Ok(())
     }

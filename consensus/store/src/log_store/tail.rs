@@ -1,12 +1,12 @@
 //! The newest log entries in memory.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, io};
 
 use openraft::{EntryPayload, entry::RaftEntry};
 
 use super::{
     FILE,
-    places::{Location, Places},
+    places::{self, Location, Places},
 };
 use crate::{
     limits,
@@ -30,8 +30,8 @@ pub(crate) struct Tail {
     pub(super) places: Places,
     /// Truncations that are not on disk yet: until they are, what is on disk may be what was
     /// truncated.
-    truncating: usize,
-    /// The last entry of the log, if the tail has none.
+    pub(super) truncating: usize,
+    /// The last entry of the log, if the tail has none and it was not purged.
     before: Option<LogId>,
     /// The last entry purged.
     pub(crate) purged: Option<LogId>,
@@ -55,7 +55,7 @@ pub(super) fn size(entry: &Entry) -> usize {
 impl Tail {
     /// The last entry of the log, or the last purged if there is none.
     pub(super) fn last(&self) -> Option<LogId> {
-        self.entries.back().map(RaftEntry::log_id).or(self.before).max(self.purged)
+        self.entries.back().map(RaftEntry::log_id).or(self.before).or(self.purged)
     }
 
     /// The index of the first entry held; after the last if none is.
@@ -94,9 +94,13 @@ impl Tail {
 
     /// Notes where an entry is on disk.
     pub(super) fn stored(&mut self, index: u64, location: Location) {
-        if self.purged.is_none_or(|purged| index > purged.index) {
+        if !self.is_purged(index) {
             self.places.push(index, location);
         }
+    }
+
+    fn is_purged(&self, index: u64) -> bool {
+        self.purged.is_some_and(|purged| index <= purged.index)
     }
 
     /// Drops entries after `last`.
@@ -107,7 +111,7 @@ impl Tail {
                 self.bytes -= size(&entry);
             }
         }
-        self.before = last;
+        self.before = last.filter(|last| !self.is_purged(last.index));
         self.truncating += 1;
     }
 
@@ -128,6 +132,30 @@ impl Tail {
         }
         self.places.purge(upto.index);
         self.purged = self.purged.max(Some(upto));
+        self.before = self.before.filter(|before| before.index > upto.index);
+    }
+
+    /// Begins anew after `applied`.
+    pub(super) fn begin_after(&mut self, applied: LogId) {
+        self.entries.clear();
+        self.bytes = 0;
+        self.places = Places::default();
+        self.before = None;
+        self.purged = Some(applied);
+        self.committed = Some(applied);
+    }
+
+    /// Whether the log leads to `applied`: has this very entry, or begins after it.
+    pub(super) fn leads_to(&self, applied: LogId) -> io::Result<bool> {
+        if self.is_purged(applied.index) {
+            return Ok(true);
+        }
+        let index = applied.index;
+        let mut found = self.range(index, index + 1, usize::MAX);
+        if found.is_empty() {
+            found = places::read(&self.places.range(index, index + 1, usize::MAX), index)?;
+        }
+        Ok(found.first().is_some_and(|entry| entry.log_id() == applied))
     }
 
     /// Refuses a log and a state that cannot be of one replica.

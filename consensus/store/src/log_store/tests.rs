@@ -13,22 +13,22 @@ use super::*;
 use crate::{disk::MemoryDisk, raft::Proposal, state_machine::StateMachine};
 
 /// The first file of the log.
-const SEGMENT: &str = "log-0-0000000001.raft";
+pub(super) const SEGMENT: &str = "log-0-0000000001.raft";
 
 fn owner() -> Owner {
     Owner { cluster: "test".to_owned(), node: NodeId(1) }
 }
 
-type Closed = oneshot::Receiver<()>;
+pub(super) type Closed = oneshot::Receiver<()>;
 
-fn open(disk: &Disk) -> Result<(LogStore, StateMachine, Closed), StartError> {
+pub(super) fn open(disk: &Disk) -> Result<(LogStore, StateMachine, Closed), StartError> {
     let machine = Machine::open(disk, &owner())?;
     let (log, closed) = LogStore::open(disk, &owner(), Arc::clone(&machine))?;
     Ok((log, StateMachine(machine), closed))
 }
 
 /// Closes the files and waits until they are.
-async fn close((log, machine, closed): (LogStore, StateMachine, Closed)) {
+pub(super) async fn close((log, machine, closed): (LogStore, StateMachine, Closed)) {
     drop((log, machine));
     closed.await.unwrap_err();
 }
@@ -64,20 +64,22 @@ async fn openraft_accepts_the_store_in_a_directory() {
     Suite::test_all(InDirectory).await.unwrap();
 }
 
-fn entry(index: u64, bytes: usize) -> Entry {
+pub(super) fn entry(index: u64, bytes: usize) -> Entry {
+    entry_of(1, index, bytes)
+}
+
+pub(super) fn entry_of(term: u64, index: u64, bytes: usize) -> Entry {
     let put = crate::Operation::Put {
         key: crate::Key::new("pods", "default", "x"),
         value: vec![b'x'; bytes].into(),
         when: crate::Precondition::Any,
     };
     let proposal = Proposal::encode(&[crate::Transaction::new(vec![put])]).unwrap();
-    let leader = LeaderId { term: 1, voted_for: 1 }.to_committed();
-    let mut entry = Entry::new_normal(openraft::LogId::new(leader, index), proposal);
-    entry.set_log_id(openraft::LogId::new(leader, index));
-    entry
+    let leader = LeaderId { term, voted_for: 1 }.to_committed();
+    Entry::new_normal(openraft::LogId::new(leader, index), proposal)
 }
 
-async fn indexes(log: &mut LogStore, range: std::ops::Range<u64>) -> Vec<u64> {
+pub(super) async fn indexes(log: &mut LogStore, range: std::ops::Range<u64>) -> Vec<u64> {
     let entries = log.try_get_log_entries(range).await.unwrap();
     entries.iter().map(RaftEntry::index).collect()
 }
