@@ -167,6 +167,18 @@ pub(crate) fn warning(members: &[Member]) -> Option<Planned> {
     })
 }
 
+/// That what [`warning`] says is over: the loss of any one host is borne.
+pub(crate) fn relief(members: &[Member]) -> Option<Planned> {
+    let voters: Vec<&Member> =
+        members.iter().filter(|member| member.role == MemberRole::Voter).collect();
+    let leader = members.iter().find(|member| member.leads)?;
+    (tolerance(&voters) > 0).then(|| {
+        let why =
+            format!("is one of {} voters: the cluster survives the loss of one", voters.len());
+        Planned::new(Change::HandOver, leader, "EnoughHosts", why)
+    })
+}
+
 /// A standby that is to go.
 fn release(members: &[Member]) -> Option<Planned> {
     let gone =

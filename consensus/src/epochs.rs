@@ -107,9 +107,14 @@ impl Epochs {
             return Ok(());
         }
         recovery::order(&self.disk, &recovery::Order::Follow { epoch: newer })?;
-        // Until it is started again it belongs nowhere.
-        self.heard.send_modify(|heard| heard.newer = Some(newer));
+        self.end(newer);
         Ok(())
+    }
+
+    /// This replica's life is over: it is to start empty in `next`, and until it is started again
+    /// it belongs nowhere.
+    pub(crate) fn end(&self, next: Epoch) {
+        self.heard.send_modify(|heard| heard.newer = Some(next));
     }
 
     fn left_behind(&self, from: NodeId, newer: Epoch) {

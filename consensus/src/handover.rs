@@ -2,10 +2,7 @@
 
 use openraft::{Instant as _, async_runtime::WatchReceiver};
 use skein_net::NodeId;
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant, MissedTickBehavior, interval, timeout_at},
-};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::{limits, parts::Parts};
 use skein_store::LogStore;
@@ -70,9 +67,9 @@ fn heirs(parts: &Parts) -> Vec<u64> {
 
 /// Hands leadership over, if this node leads; returns when another leads or nobody can.
 ///
-/// `silent` stops the heartbeats: a leader that has tried to hand over proposes nothing any more
-/// (openraft holds writes back for good), so when no heir took over the others must elect one.
-pub(crate) async fn hand_over(parts: &Parts, silent: &watch::Sender<bool>) {
+/// A leader that has tried to hand over proposes nothing and sends no heartbeats any more (openraft
+/// stops both for good), so when no heir took over the others elect one.
+pub(crate) async fn hand_over(parts: &Parts) {
     if !parts.leads() {
         return;
     }
@@ -97,11 +94,9 @@ pub(crate) async fn hand_over(parts: &Parts, silent: &watch::Sender<bool>) {
             break;
         }
     }
-    silent.send_replace(true);
     if !another_leads(parts, Instant::now() + limits::HANDOVER_TIMEOUT).await {
         tracing::warn!("leadership was not taken over in time");
     }
-    silent.send_replace(false);
 }
 
 /// Waits for a change of members under way: in the middle of one the group may depend on this
@@ -138,7 +133,7 @@ async fn another_leads(parts: &Parts, deadline: Instant) -> bool {
 
 /// Hands over while this node leads with a disk that takes nothing any more, and looks for room
 /// on one that is full.
-pub(crate) async fn watch_disk(parts: Parts, silent: watch::Sender<bool>, log: LogStore) {
+pub(crate) async fn watch_disk(parts: Parts, log: LogStore) {
     let mut ticks = interval(DISK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let progress = parts.raft.watch_log_progress();
@@ -159,7 +154,7 @@ pub(crate) async fn watch_disk(parts: Parts, silent: watch::Sender<bool>, log: L
             let lately = handed_over.is_some_and(|at| at.elapsed() < HANDOVER_INTERVAL);
             if parts.leads() && (stands || parts.is_full()) && !lately {
                 tracing::warn!("the disk takes no entries: another is to lead");
-                hand_over(&parts, &silent).await;
+                hand_over(&parts).await;
                 (stalled, handed_over) = (None, Some(Instant::now()));
             }
             if parts.is_full() && looked_at.elapsed() >= SPACE_INTERVAL {

@@ -9,7 +9,7 @@ use openraft::{Instant as _, async_runtime::WatchReceiver};
 use skein_net::{NodeId, Transport};
 use tokio::{
     sync::{Notify, watch},
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +95,11 @@ impl Parts {
                 && !is_dead(&self.peers.borrow(), leader)
         };
         hears.then_some(leader)
+    }
+
+    /// How long a voter may leave its leader without an answer before it counts as missing.
+    pub(crate) fn voter_patience(&self) -> Duration {
+        (self.measured.timeouts().silence * 2).max(limits::VOTER_SILENCE)
     }
 
     /// Remembers that `node` asks to be let go.

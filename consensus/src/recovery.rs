@@ -5,7 +5,9 @@
 //! epoch fences the old one: a host that comes back later is told and rejoins by order.
 
 pub(crate) mod ask;
+pub(crate) mod damage;
 mod plan;
+mod rejoin;
 pub(crate) mod repair;
 pub(crate) mod respond;
 
@@ -32,6 +34,8 @@ pub struct ReplicaReport {
     pub applied: u64,
     /// Who votes, as far as it knows; nobody if it is empty.
     pub voters: Vec<NodeId>,
+    /// The sets of voters each of which decides by a majority: two while they are changing.
+    pub configurations: Vec<Vec<NodeId>>,
     /// The leader it hears from, which has a majority behind it.
     pub hears_leader: Option<NodeId>,
     /// Why it takes part in nothing, if it does not: a full or broken disk, damaged files.

@@ -34,7 +34,10 @@ pub struct RemoteStore {
 
 /// Why one attempt at one peer failed, and whether another may do better.
 enum Failed {
-    TryNext(String),
+    /// It was refused before anything was done.
+    Refused(String),
+    /// Whether anything was done is not known.
+    Unknown(String),
     /// A replica misses the majority; another may be on the side that has it.
     NoQuorum(StoreError),
     Final(StoreError),
@@ -81,12 +84,12 @@ impl RemoteStore {
         let mut last = "no other node is known".to_owned();
         let mut attempted = false;
         loop {
-            let mut no_quorum = None;
+            let (mut no_quorum, mut unknown) = (None, false);
             for node in self.candidates() {
                 let outcome = tokio::select! {
                     biased;
                     outcome = attempt(node) => outcome,
-                    () = self.dies(node) => Err(Failed::TryNext(format!("node {node} died"))),
+                    () = self.dies(node) => Err(Failed::Unknown(format!("node {node} died"))),
                 };
                 last = match outcome {
                     Ok(value) => {
@@ -100,11 +103,12 @@ impl RemoteStore {
                     Err(Failed::Final(error)) => return Err(error),
                     Err(Failed::NoQuorum(error)) => {
                         let reason = error.to_string();
-                        no_quorum = Some(error).filter(|_| !attempted).or(no_quorum);
+                        no_quorum = Some(error);
                         reason
                     }
-                    Err(Failed::TryNext(reason)) => {
-                        attempted = true;
+                    Err(Failed::Refused(reason)) => reason,
+                    Err(Failed::Unknown(reason)) => {
+                        (attempted, unknown) = (true, true);
                         reason
                     }
                 };
@@ -113,8 +117,12 @@ impl RemoteStore {
                     return Err(StoreError::Unavailable(last));
                 }
             }
-            if let Some(error) = no_quorum {
-                return Err(error);
+            match no_quorum {
+                None => {}
+                Some(error) if !attempted => return Err(error),
+                // Nobody else is left to ask, and what was attempted may still be applied.
+                Some(error) if !unknown => return Err(StoreError::Unavailable(error.to_string())),
+                Some(_) => {}
             }
             if Instant::now() + limits::RETRY_PAUSE >= deadline {
                 return Err(StoreError::Unavailable(last));
@@ -155,8 +163,12 @@ impl RemoteStore {
     async fn list_from(&self, node: NodeId, request: &StreamRequest) -> Result<Listing, Failed> {
         let mut stream = self.open(node, request).await?;
         let mut records = Vec::new();
+        // Until the first part the peer may be waiting for its leader; then it only sends.
+        let mut patience = limits::READ_TIMEOUT;
         loop {
-            match receive(&mut stream).await? {
+            let part = receive(&mut stream, patience).await?;
+            patience = limits::STREAM_IDLE;
+            match part {
                 ListPart::Records(part) => records.extend(part),
                 ListPart::End { revision, remaining } => {
                     return Ok(Listing { records, revision, remaining });
@@ -172,16 +184,16 @@ impl RemoteStore {
         request: &StreamRequest,
     ) -> Result<WatchStream, Failed> {
         let mut stream = self.open(node, request).await?;
-        match receive(&mut stream).await? {
+        match receive(&mut stream, limits::READ_TIMEOUT).await? {
             WatchPart::Started => {}
             WatchPart::Refused(refusal) => return Err(refusal.into()),
             WatchPart::Batch(_) => {
-                return Err(Failed::TryNext(format!("node {node} sent a batch too early")));
+                return Err(Failed::Unknown(format!("node {node} sent a batch too early")));
             }
         }
         Ok(Box::pin(futures::stream::unfold(Some(stream), |stream| async move {
             let mut stream = stream?;
-            let error = match receive(&mut stream).await {
+            let error = match receive(&mut stream, limits::STREAM_IDLE).await {
                 Ok(WatchPart::Batch(batch)) => return Some((Ok(batch), Some(stream))),
                 Ok(WatchPart::Refused(Refusal::Store(error)))
                 | Err(Failed::Final(error) | Failed::NoQuorum(error)) => error,
@@ -189,7 +201,9 @@ impl RemoteStore {
                 Ok(WatchPart::Started) => {
                     StoreError::Unavailable("the watch started twice".to_owned())
                 }
-                Err(Failed::TryNext(reason)) => StoreError::Unavailable(reason),
+                Err(Failed::Refused(reason) | Failed::Unknown(reason)) => {
+                    StoreError::Unavailable(reason)
+                }
             };
             Some((Err(error), None))
         })))
@@ -207,28 +221,30 @@ fn order(peers: &[crate::PeerState], preferred: Option<NodeId>, own: NodeId) -> 
     others.into_iter().map(|peer| peer.id).collect()
 }
 
-async fn receive<T: DeserializeOwned>(stream: &mut BoxedStream) -> Result<T, Failed> {
-    frames::read(stream, limits::STREAM_IDLE)
-        .await
-        .map_err(|error| Failed::TryNext(error.to_string()))
+async fn receive<T: DeserializeOwned>(
+    stream: &mut BoxedStream,
+    patience: Duration,
+) -> Result<T, Failed> {
+    frames::read(stream, patience).await.map_err(|error| Failed::Unknown(error.to_string()))
 }
 
 fn failed(error: RpcError) -> Failed {
-    Failed::TryNext(error.to_string())
+    Failed::Unknown(error.to_string())
 }
 
 impl From<Refusal> for Failed {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::NotLeader(_) | Refusal::NoReplica | Refusal::OtherEpoch(_) => {
-                Self::TryNext(refusal.to_string())
+                Self::Refused(refusal.to_string())
             }
             Refusal::Store(error @ StoreError::NoQuorum { .. }) => Self::NoQuorum(error),
             // The replica asked was left behind; the others may not be.
-            Refusal::Store(error @ StoreError::Outdated { .. }) => Self::TryNext(error.to_string()),
-            Refusal::Store(StoreError::Unavailable(reason)) => Self::TryNext(reason),
+            Refusal::Store(error @ StoreError::Outdated { .. }) => Self::Refused(error.to_string()),
             // A replica with a broken disk; the others' are not.
-            Refusal::Store(StoreError::Storage(reason)) => Self::TryNext(reason),
+            Refusal::Store(StoreError::Unavailable(reason) | StoreError::Storage(reason)) => {
+                Self::Unknown(reason)
+            }
             Refusal::Store(error) => Self::Final(error),
         }
     }
@@ -300,22 +316,27 @@ mod tests {
         }
     }
 
-    /// What a write through the only other node comes to when that gives these answers.
-    async fn write_answered(answers: Vec<StoreError>) -> StoreError {
+    /// What a write comes to when the other nodes, asked in turn, give these answers each.
+    async fn write_answered(nodes: Vec<Vec<Refusal>>) -> StoreError {
         let network = MemoryNetwork::new(1);
-        let (near, far) = (network.transport(NodeId(1)), network.transport(NodeId(2)));
-        let answers = answers.into_iter().map(|error| Err(error.into())).collect();
-        far.register(Protocol::Store, Arc::new(Script(answers, AtomicUsize::new(0))));
-        let peer = PeerState {
-            id: NodeId(2),
-            name: "h2".to_owned(),
-            addr: network.address(NodeId(2)).unwrap(),
-            alive: true,
-            zone: String::new(),
-            witness: false,
-            removed: false,
-        };
-        let (_sender, peers) = watch::channel(Arc::new(vec![peer]));
+        let near = network.transport(NodeId(1));
+        let (mut peers, mut running) = (Vec::new(), Vec::new());
+        for (id, answers) in (2..).zip(nodes) {
+            let answers = answers.into_iter().map(Err).collect();
+            let far = network.transport(NodeId(id));
+            far.register(Protocol::Store, Arc::new(Script(answers, AtomicUsize::new(0))));
+            running.push(far);
+            peers.push(PeerState {
+                id: NodeId(id),
+                name: format!("h{id}"),
+                addr: network.address(NodeId(id)).unwrap(),
+                alive: true,
+                zone: String::new(),
+                witness: false,
+                removed: false,
+            });
+        }
+        let (_sender, peers) = watch::channel(Arc::new(peers));
         let put = Operation::Put {
             key: Key::new("pods", "default", "a"),
             value: "1".into(),
@@ -324,17 +345,40 @@ mod tests {
         RemoteStore::new(near, peers).write(Transaction::new(vec![put])).await.unwrap_err()
     }
 
+    fn lost() -> Refusal {
+        StoreError::Unavailable("lost".to_owned()).into()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn overload_says_that_nothing_was_written_only_of_the_first_attempt() {
-        let lost = || StoreError::Unavailable("lost".to_owned());
-        let first = write_answered(vec![StoreError::Overloaded]).await;
-        assert_eq!(first, StoreError::Overloaded);
-        let later = write_answered(vec![lost(), StoreError::Overloaded]).await;
+        let overloaded = || Refusal::from(StoreError::Overloaded);
+        assert_eq!(write_answered(vec![vec![overloaded()]]).await, StoreError::Overloaded);
+        let refused = vec![vec![Refusal::NoReplica], vec![overloaded()]];
+        assert_eq!(write_answered(refused).await, StoreError::Overloaded);
+        let later = write_answered(vec![vec![lost(), overloaded()]]).await;
         assert!(matches!(later, StoreError::Unavailable(_)), "{later}");
         assert!(matches!(
             Refusal::from(StoreError::Overloaded).after_an_attempt(),
             Refusal::Store(StoreError::Unavailable(_))
         ));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lost_quorum_says_that_nothing_was_written_only_if_nothing_was_attempted() {
+        let missing = vec![NodeId(3)];
+        let no_quorum = || Refusal::from(StoreError::NoQuorum { missing: missing.clone() });
+        let refused = vec![vec![no_quorum()], vec![Refusal::NoReplica]];
+        let told = write_answered(refused).await;
+        assert_eq!(told, StoreError::NoQuorum { missing: missing.clone() });
+        // Whichever is asked first, and at once when everybody says so.
+        for attempted in
+            [vec![vec![lost(), no_quorum()]], vec![vec![no_quorum()], vec![lost(), no_quorum()]]]
+        {
+            let asked_at = Instant::now();
+            let told = write_answered(attempted).await;
+            assert!(matches!(told, StoreError::Unavailable(_)), "{told}");
+            assert!(asked_at.elapsed() < Duration::from_secs(1), "{:?}", asked_at.elapsed());
+        }
     }
 
     #[test]

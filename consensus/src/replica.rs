@@ -1,6 +1,6 @@
 //! This node's copy of the store, as a member of the Raft group or on the way to become one.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use openraft::{
     EmptyNode,
@@ -24,7 +24,7 @@ use crate::{
     raft_handler::RaftHandler,
     reads::{self, Reads},
     recovery::{
-        self, Ordered, Plan, Survey, repair,
+        self, Ordered, Plan, Survey, damage, repair,
         respond::{self, Responder},
     },
     replica_store::ReplicaStore,
@@ -47,7 +47,6 @@ pub struct Replica {
     store: ReplicaStore,
     recovery: Responder,
     decisions: broadcast::Sender<Decision>,
-    silent: watch::Sender<bool>,
     tasks: TaskTracker,
     log_closed: oneshot::Receiver<()>,
 }
@@ -108,17 +107,16 @@ impl Replica {
         let (status_sender, status) = watch::channel(first);
         let (writes, write_line) = Writes::new();
         let (reads, read_line) = Reads::new();
-        let (silent, decisions) =
-            (watch::Sender::new(false), broadcast::Sender::new(limits::DECISIONS));
+        let decisions = broadcast::Sender::new(limits::DECISIONS);
         let store = ReplicaStore { parts: parts.clone(), machine, status, writes, reads };
-        let recovery = Responder { parts: parts.clone(), disk };
+        let recovery = Responder { parts: parts.clone(), disk, log: log.clone() };
         let cancel = &parts.cancel;
 
         tasks.spawn(status_feed::run(parts.clone(), status_sender));
         tasks.spawn(respond::restart(parts.clone()));
         tasks.spawn(elector::run(parts.clone()));
-        tasks.spawn(elector::beat(parts.clone(), silent.subscribe()));
-        tasks.spawn(handover::watch_disk(parts.clone(), silent.clone(), log));
+        tasks.spawn(elector::beat(parts.clone()));
+        tasks.spawn(handover::watch_disk(parts.clone(), log));
         tasks.spawn(release_watchers(
             Arc::clone(store.machine.published()),
             store.status.clone(),
@@ -126,12 +124,12 @@ impl Replica {
         ));
         tasks.spawn(writes::run(parts.raft.clone(), write_line, cancel.clone()));
         tasks.spawn(reads::run(parts.clone(), store.status.clone(), read_line));
-        tasks.spawn(checkpoint(Arc::clone(&store.machine), cancel.clone()));
+        tasks.spawn(checkpoint(Arc::clone(&store.machine), recovery.clone()));
+        tasks.spawn(damage::watch(recovery.clone()));
         if parts.damage.is_some() {
             tasks.spawn(repair::run(recovery.clone()));
         }
-        let autopilot =
-            autopilot::driver::Driver::new(parts.clone(), silent.clone(), decisions.clone());
+        let autopilot = autopilot::driver::Driver::new(parts.clone(), decisions.clone());
         tasks.spawn(autopilot.run());
         tasks.close();
 
@@ -139,7 +137,7 @@ impl Replica {
         transport.register(Protocol::Raft, Arc::new(RaftHandler::new(parts.clone())));
         let store_handler = StoreHandler::new(store.clone(), recovery.clone());
         transport.register(Protocol::Store, Arc::new(store_handler));
-        Self { store, recovery, decisions, silent, tasks, log_closed }
+        Self { store, recovery, decisions, tasks, log_closed }
     }
 
     /// Founds a group of this node alone; does nothing if it belongs to one. Only the first node
@@ -186,7 +184,7 @@ impl Replica {
 
     /// Hands leadership over if this node leads; returns when another leads or nobody can.
     pub async fn hand_over(&self) {
-        handover::hand_over(self.parts(), &self.silent).await;
+        handover::hand_over(self.parts()).await;
     }
 
     /// Asks every host, this one too, what its replica holds.
@@ -201,10 +199,10 @@ impl Replica {
         recovery::ask::recover(&self.recovery, plan).await
     }
 
-    /// Orders this replica, which a recovery left behind, to start empty in the cluster's epoch.
-    /// It then asks to be started again.
+    /// Orders this replica, which a recovery left behind, to start empty in the epoch of whoever
+    /// went on and answers. It then asks to be started again.
     pub async fn rejoin(&self) -> Result<(), StoreError> {
-        self.recovery.rejoin().await
+        self.recovery.rejoin(&self.survey().await).await
     }
 
     fn parts(&self) -> &Parts {
@@ -335,20 +333,17 @@ async fn release_watchers(
     cancel.run_until_cancelled(watching).await;
 }
 
-/// Writes the state down from time to time.
-async fn checkpoint(machine: Arc<Machine>, cancel: CancellationToken) {
+/// Writes the state down from time to time. While it cannot be, the log has everything, and grows.
+async fn checkpoint(machine: Arc<Machine>, recovery: Responder) {
     loop {
         let due = timeout(limits::CHECKPOINT_INTERVAL, machine.checkpoint_due());
-        if cancel.run_until_cancelled(due).await.is_none() {
+        if recovery.parts.cancel.run_until_cancelled(due).await.is_none() {
             return;
         }
-        if let Err(error) = machine.checkpoint().await {
-            report(&error);
+        let Err(error) = machine.checkpoint().await else { continue };
+        tracing::error!(%error, "the state cannot be written to disk");
+        if damage::is_damage(&error) {
+            return recovery.restart_soon();
         }
     }
-}
-
-/// The log still has everything; but it grows until the state can be written again.
-fn report(error: &io::Error) {
-    tracing::error!(%error, "the state cannot be written to disk");
 }

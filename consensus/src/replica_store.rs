@@ -188,10 +188,8 @@ impl StoreClient for ReplicaStore {
         loop {
             match self.impossible() {
                 None => {}
-                // An earlier attempt may be applied once the missing are back.
-                Some(error @ StoreError::NoQuorum { .. }) if attempted => {
-                    return Err(StoreError::Unavailable(error.to_string()));
-                }
+                // Either says that nothing was written, and an earlier attempt may be applied.
+                Some(error) if attempted => return Err(StoreError::Unavailable(error.to_string())),
                 Some(error) => return Err(error),
             }
             let leader = self.leader();

@@ -27,7 +27,7 @@ pub(crate) fn look(parts: &Parts, led_for: Duration) -> RaftStatus {
         peers: &parts.peers.borrow(),
         last_log: parts.raft.data_metrics().borrow_watched().last_log,
         patience: Patience {
-            voter: (silence * 2).max(limits::VOTER_SILENCE),
+            voter: parts.voter_patience(),
             leader: silence,
             following: limits::LEADER_SILENCE,
         },

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use skein_net::{BoxedStream, Handler, NodeId, codec};
-use tokio::{io::AsyncReadExt, sync::Semaphore};
+use tokio::{io::AsyncReadExt, sync::Semaphore, time::timeout};
 
 use crate::{
     frames::{self, FrameError},
@@ -61,19 +61,20 @@ impl StoreHandler {
         };
         match request {
             StoreRequest::Propose(transaction) => {
-                self.store.propose(transaction).await.map(StoreReply::Written)
+                in_time(self.store.propose(transaction)).await.map(StoreReply::Written)
             }
             StoreRequest::ReadIndex => {
                 leader_index(&self.parts.raft).await.map(StoreReply::ReadIndex)
             }
             StoreRequest::Write(transaction) => {
                 self.check_replica()?;
-                Ok(StoreReply::Written(self.store.write(transaction).await?))
+                let written = in_time(async { Ok(self.store.write(transaction).await?) });
+                written.await.map(StoreReply::Written)
             }
             StoreRequest::Get(key, consistency) => {
                 self.check_replica()?;
-                let (record, revision) = self.store.get(&key, consistency).await?;
-                Ok(StoreReply::Object(record, revision))
+                let read = in_time(async { Ok(self.store.get(&key, consistency).await?) });
+                read.await.map(|(record, revision)| StoreReply::Object(record, revision))
             }
             StoreRequest::Survey => Ok(StoreReply::Report(Box::new(self.recovery.report()))),
             StoreRequest::Order(order) => {
@@ -81,7 +82,7 @@ impl StoreHandler {
                 self.recovery.restart_soon();
                 Ok(StoreReply::Ordered)
             }
-            StoreRequest::Leave => self.recovery.leave(from),
+            StoreRequest::Leave => self.recovery.leave(from).await,
         }
     }
 
@@ -100,7 +101,7 @@ impl StoreHandler {
         match request {
             StreamRequest::List(range, options, consistency) => {
                 let listed = match allowed {
-                    Ok(()) => self.store.view(consistency).await.map_err(Refusal::Store),
+                    Ok(()) => in_time(async { Ok(self.store.view(consistency).await?) }).await,
                     Err(refusal) => Err(refusal),
                 };
                 match listed {
@@ -152,6 +153,14 @@ impl StoreHandler {
             frames::write(stream, &part, limits::STREAM_IDLE).await?;
         }
     }
+}
+
+/// What a peer asked for, no longer than it waits for the answer. A write that went on without
+/// anybody waiting might reach the log when its request id has long been forgotten.
+async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
+    timeout(limits::ATTEMPT_TIMEOUT, work).await.unwrap_or_else(|_| {
+        Err(StoreError::Unavailable("the peer did not get it done in time".to_owned()).into())
+    })
 }
 
 async fn send_list(stream: &mut BoxedStream, listing: crate::Listing) -> Result<(), FrameError> {

@@ -103,7 +103,12 @@ fn split(waiting: Vec<Waiting>) -> Vec<Vec<Waiting>> {
     batches
 }
 
-async fn propose(raft: &Raft, batch: Vec<Waiting>) {
+async fn propose(raft: &Raft, mut batch: Vec<Waiting>) {
+    // Whoever gave up may have tried again elsewhere, and must not find this done much later.
+    batch.retain(|one| !one.answer.is_closed());
+    if batch.is_empty() {
+        return;
+    }
     let (transactions, callers): (Vec<_>, Vec<_>) =
         batch.into_iter().map(|one| (one.transaction, (one.answer, one._room))).unzip();
     let proposal = match Proposal::encode(&transactions) {

@@ -24,6 +24,7 @@ use self::describe::Situation;
 use crate::{
     authority::Authority,
     core::SharedReplica,
+    division::Side,
     hosts::Hosts,
     liveness::Liveness,
     registration::Registrations,
@@ -40,6 +41,7 @@ pub(crate) struct View {
     pub(crate) raft: watch::Receiver<RaftStatus>,
     pub(crate) replica: SharedReplica,
     pub(crate) membership: Membership,
+    pub(crate) sides: watch::Receiver<Vec<Side>>,
     pub(crate) liveness: Liveness,
     pub(crate) registrations: Registrations,
     pub(crate) authority: Authority,
@@ -56,6 +58,7 @@ impl View {
             raft: self.raft.borrow().clone(),
             verdicts: self.liveness.verdicts(),
             members: self.members(),
+            sides: self.sides.borrow().clone(),
         }
     }
 
@@ -96,7 +99,8 @@ impl ClusterView for View {
 
     fn impairment(&self) -> Option<Impairment> {
         match self.standing() {
-            Standing::Sound | Standing::Leaderless => None,
+            Standing::Sound | Standing::Leaderless if self.sides.borrow().is_empty() => None,
+            Standing::Sound | Standing::Leaderless => self.situation().impairment(),
             Standing::Lost { .. } | Standing::Outdated { .. } => self.situation().impairment(),
         }
     }

@@ -30,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     authority::Authority,
+    division::Side,
     gate::Gate,
     liveness::Liveness,
     registration::{Registration, Registrations},
@@ -154,6 +155,7 @@ impl Opened {
         };
         pumps::peers(sources, peers, &tasks, cancel.clone());
         pumps::role(membership.clone(), replica.status(), &tasks, cancel.clone());
+        let sides = pumps::sides(membership.members(), &tasks, cancel.clone());
         let name = own.name.clone();
         let place = registered::Place {
             registrations: registrations.clone(),
@@ -174,6 +176,7 @@ impl Opened {
             replica: SharedReplica::new(replica),
             store,
             membership,
+            sides,
             liveness,
             registrations,
             departure,
@@ -209,6 +212,7 @@ pub struct Core {
     pub(crate) store: SharedStore,
     pub(crate) storage: Storage,
     pub(crate) membership: Membership,
+    pub(crate) sides: watch::Receiver<Vec<Side>>,
     pub(crate) liveness: Liveness,
     pub(crate) registrations: Registrations,
     departure: watch::Receiver<Option<Departure>>,

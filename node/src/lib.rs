@@ -11,6 +11,7 @@ mod cluster_view;
 mod core;
 mod data_dir;
 mod decisions;
+mod division;
 mod gate;
 mod hosts;
 mod leader;

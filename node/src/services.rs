@@ -173,6 +173,7 @@ fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
         raft: core.raft.clone(),
         replica: core.replica.clone(),
         membership: core.membership.clone(),
+        sides: core.sides.clone(),
         liveness: core.liveness.clone(),
         registrations: core.registrations.clone(),
         authority: Authority::new(core.store.clone()),

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use openraft::{ChangeMembers, EmptyNode, async_runtime::WatchReceiver};
 use skein_net::NodeId;
 use tokio::{
-    sync::{broadcast, watch},
+    sync::broadcast,
     time::{Duration, Instant, MissedTickBehavior, interval, timeout},
 };
 
 use super::{
     Change, Planned,
     observe::{Memory, observe},
-    plan, warning,
+    plan, relief, warning,
 };
 use crate::{Decision, handover, parts::Parts};
 use skein_store::Raft;
@@ -26,22 +26,17 @@ const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The autopilot of one node.
 pub(crate) struct Driver {
     parts: Parts,
-    silent: watch::Sender<bool>,
     decisions: broadcast::Sender<Decision>,
     memory: Memory,
-    /// Whether the operator was warned since this node leads.
+    /// Whether the operator was warned since this node leads, and what was warned of is not over.
     warned: bool,
     /// What was told last: what does not succeed is tried again, not told again.
     told: Option<Planned>,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        parts: Parts,
-        silent: watch::Sender<bool>,
-        decisions: broadcast::Sender<Decision>,
-    ) -> Self {
-        Self { parts, silent, decisions, memory: Memory::default(), warned: false, told: None }
+    pub(crate) fn new(parts: Parts, decisions: broadcast::Sender<Decision>) -> Self {
+        Self { parts, decisions, memory: Memory::default(), warned: false, told: None }
     }
 
     /// Watches and acts until cancelled.
@@ -74,13 +69,10 @@ impl Driver {
             return self.carry_out(Change::SetVoters(voters)).await;
         }
         let members = observe(&self.parts, &self.memory, now);
-        match warning(&members) {
-            Some(warning) if !self.warned => {
-                self.warned = true;
-                self.tell(&warning);
-            }
-            Some(_) => {}
-            None => self.warned = false,
+        let news = if self.warned { relief(&members) } else { warning(&members) };
+        if let Some(news) = news {
+            self.warned = !self.warned;
+            self.tell(&news);
         }
         let planned = plan(&members, now.duration_since(since));
         if let Some(planned) = &planned {
@@ -109,7 +101,7 @@ impl Driver {
                     changed.map(drop).map_err(|error| error.to_string())
                 }
                 None => {
-                    handover::hand_over(&self.parts, &self.silent).await;
+                    handover::hand_over(&self.parts).await;
                     Ok(())
                 }
             }

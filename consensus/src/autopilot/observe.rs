@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use openraft::async_runtime::WatchReceiver;
+use openraft::{Instant as _, async_runtime::WatchReceiver};
 use skein_net::NodeId;
 use tokio::time::{Duration, Instant};
 
@@ -37,6 +37,19 @@ impl Memory {
         self.leading_since
     }
 
+    /// For how long a voter has answered this leader nothing although its host may be alive, if
+    /// that is longer than `patience`: its replica has failed. `acknowledged` is how long ago it
+    /// answered last; one that never did is judged by how long this node has led.
+    fn silent_for(
+        &self,
+        acknowledged: Option<Duration>,
+        patience: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
+        let led_for = || Some(now.duration_since(self.leading_since?));
+        acknowledged.or_else(led_for).filter(|silence| *silence >= patience)
+    }
+
     fn dead_for(&self, peer: Option<&PeerState>, now: Instant) -> Option<Duration> {
         let since = match peer {
             Some(peer) if peer.alive => return None,
@@ -69,6 +82,11 @@ pub(super) fn observe(parts: &Parts, memory: &Memory, now: Instant) -> Vec<Membe
         let replication = metrics.replication.as_ref()?;
         replication.get(&id)?.as_ref().map(|log_id| log_id.index)
     };
+    let acknowledged = |id: u64| {
+        let heartbeat = metrics.heartbeat.as_ref()?;
+        heartbeat.get(&id)?.as_ref().map(|at| at.elapsed())
+    };
+    let patience = parts.voter_patience();
     let known = peers.iter().map(|peer| peer.id.0);
     let ids: BTreeSet<u64> = voters.iter().chain(&standbys).copied().chain(known).collect();
     let member = |id: u64| {
@@ -76,7 +94,10 @@ pub(super) fn observe(parts: &Parts, memory: &Memory, now: Instant) -> Vec<Membe
         let peer = peers.iter().find(|peer| peer.id == node);
         let own = id == metrics.id;
         let damaged = leaving.contains(&node);
-        let dead_for = if own { None } else { memory.dead_for(peer, now) };
+        let silent_for = (!own && voters.contains(&id))
+            .then(|| memory.silent_for(acknowledged(id), patience, now))
+            .flatten();
+        let dead_for = if own { None } else { memory.dead_for(peer, now).max(silent_for) };
         Member {
             id: node,
             name: peer.map_or_else(|| node.to_string(), |peer| peer.name.clone()),
@@ -101,4 +122,23 @@ pub(super) fn observe(parts: &Parts, memory: &Memory, now: Instant) -> Vec<Membe
         }
     };
     ids.into_iter().map(member).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_voter_is_silent_by_its_last_answer_or_by_how_long_this_node_has_led() {
+        let now = Instant::now() + Duration::from_secs(60);
+        let since = |led_for| Memory {
+            leading_since: Some(now - Duration::from_secs(led_for)),
+            ..Memory::default()
+        };
+        let (second, minute) = (Duration::from_secs(1), Duration::from_secs(60));
+        assert_eq!(since(60).silent_for(Some(Duration::ZERO), second, now), None);
+        assert_eq!(since(60).silent_for(Some(minute), second, now), Some(minute));
+        assert_eq!(since(60).silent_for(None, second, now), Some(minute));
+        assert_eq!(since(0).silent_for(None, second, now), None);
+    }
 }

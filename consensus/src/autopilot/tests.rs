@@ -144,6 +144,14 @@ fn two_hosts_are_told_of_a_third_or_a_witness() {
 }
 
 #[test]
+fn that_the_warning_is_over_is_told_when_the_loss_of_a_host_is_borne() {
+    assert!(relief(&members("V s o")).is_none() && relief(&members("V V Vy")).is_none());
+    let told = relief(&members("V V V")).unwrap();
+    assert_eq!((told.about, told.reason), (NodeId(1), "EnoughHosts"));
+    assert_eq!(told.message, "h1 is one of 3 voters: the cluster survives the loss of one");
+}
+
+#[test]
 fn voters_spread_over_zones_and_the_steady_go_first() {
     assert_eq!(change("V s sz o"), voters([1, 2, 3]));
     assert_eq!(change("Vz V Vx s sz"), voters([1, 2, 4]));

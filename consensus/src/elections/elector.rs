@@ -2,10 +2,7 @@
 
 use openraft::async_runtime::WatchReceiver;
 use skein_net::NodeId;
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant, sleep_until, timeout},
-};
+use tokio::time::{Duration, Instant, sleep, sleep_until};
 
 use super::{Situation, due_at, place};
 use crate::parts::{Parts, is_dead};
@@ -115,9 +112,8 @@ impl Memory {
 }
 
 /// Sends heartbeats while this node leads: as often as round trips ask for, which openraft's own
-/// ticks, fixed for good, cannot. Not while `silent`, which makes a leader that cannot lead any
-/// more be given up by the others.
-pub(crate) async fn beat(parts: Parts, mut silent: watch::Receiver<bool>) {
+/// ticks, fixed for good, cannot.
+pub(crate) async fn beat(parts: Parts) {
     let mut metrics = parts.raft.server_metrics();
     let beating = async {
         loop {
@@ -127,11 +123,10 @@ pub(crate) async fn beat(parts: Parts, mut silent: watch::Receiver<bool>) {
                 }
                 continue;
             }
-            if !*silent.borrow_and_update() && parts.raft.trigger().heartbeat().await.is_err() {
+            if parts.raft.trigger().heartbeat().await.is_err() {
                 return;
             }
-            // Whether it became silent or time passed: the next turn sees.
-            drop(timeout(parts.measured.timeouts().heartbeat, silent.changed()).await);
+            sleep(parts.measured.timeouts().heartbeat).await;
         }
     };
     parts.cancel.run_until_cancelled(beating).await;

@@ -43,6 +43,14 @@ pub enum RecoveryError {
     /// Nobody has anything to go on with.
     #[error("no host that answers holds a replica")]
     NoReplica,
+    /// Somebody has more than whoever could go on, but cannot go on itself.
+    #[error("node {node} has the freshest replica, and it is in trouble: {failure}")]
+    Failed {
+        /// The node.
+        node: NodeId,
+        /// What is wrong with its replica.
+        failure: String,
+    },
     /// The cluster was recovered twice.
     #[error(
         "nodes {one} and {other} are of two recoveries of the same epoch: rejoin one to the other"
@@ -58,24 +66,32 @@ pub enum RecoveryError {
 /// Who goes on and who follows: the freshest by epoch, term and index of the last log entry.
 ///
 /// Refuses while a leader is heard of, and while enough voters answer to elect one: a recovery
-/// would then throw away what others have acknowledged.
+/// would then throw away what others have acknowledged. Refuses as well where the freshest of all
+/// is a replica that cannot go on, a full disk for instance: it is to be helped, or its host
+/// stopped by whoever gives up what only it has.
 pub fn plan(surveys: &[Survey]) -> Result<Plan, RecoveryError> {
     let reports: Vec<(NodeId, &ReplicaReport)> = surveys
         .iter()
         .filter_map(|survey| Some((survey.node, survey.outcome.as_ref().ok()?)))
         .filter(|(_, report)| !report.voters.is_empty())
         .collect();
-    let usable = |report: &ReplicaReport| report.failure.is_none() && report.outdated.is_none();
     let newest = reports.iter().map(|(_, report)| report.epoch.number).max().unwrap_or(0);
-    let current: Vec<_> = reports
+    let (current, failed): (Vec<_>, Vec<_>) = reports
         .iter()
-        .filter(|(_, report)| report.epoch.number == newest && usable(report))
+        .filter(|(_, report)| report.epoch.number == newest && report.outdated.is_none())
         .copied()
-        .collect();
-    let freshness = |(node, report): &&(NodeId, &ReplicaReport)| {
-        (report.last_log_term, report.last_log_index, std::cmp::Reverse(*node))
-    };
-    let Some(&(lead, freshest)) = current.iter().max_by_key(freshness) else {
+        .partition(|(_, report)| report.failure.is_none());
+    let log = |report: &ReplicaReport| (report.last_log_term, report.last_log_index);
+    let freshness =
+        |(node, report): &&(NodeId, &ReplicaReport)| (log(report), std::cmp::Reverse(*node));
+    let chosen = current.iter().max_by_key(freshness);
+    if let Some((node, report)) = failed.iter().max_by_key(freshness)
+        && chosen.is_none_or(|(_, chosen)| log(report) > log(chosen))
+    {
+        let failure = report.failure.clone().unwrap_or_default();
+        return Err(RecoveryError::Failed { node: *node, failure });
+    }
+    let Some(&(lead, freshest)) = chosen else {
         return Err(RecoveryError::NoReplica);
     };
     if let Some((other, _)) = current.iter().find(|(_, report)| report.epoch != freshest.epoch) {
@@ -87,9 +103,10 @@ pub fn plan(surveys: &[Survey]) -> Result<Plan, RecoveryError> {
         }
     }
     let answers = |voter: &NodeId| current.iter().any(|(node, _)| node == voter);
-    let reachable = freshest.voters.iter().filter(|voter| answers(voter)).count();
-    if reachable * 2 > freshest.voters.len() {
-        return Err(RecoveryError::Quorum { reachable, voters: freshest.voters.len() });
+    let count = |voters: &[NodeId]| voters.iter().filter(|voter| answers(voter)).count();
+    if freshest.configurations.iter().all(|voters| count(voters) * 2 > voters.len()) {
+        let (reachable, voters) = (count(&freshest.voters), freshest.voters.len());
+        return Err(RecoveryError::Quorum { reachable, voters });
     }
     // Some may have heard of an epoch whose members are all gone.
     let heard = reports.iter().filter_map(|(_, report)| report.outdated);
@@ -113,9 +130,16 @@ mod tests {
             epoch: Epoch { number, founder: NodeId(0) },
             last_log_term: term,
             last_log_index: index,
-            voters: [1, 2, 3].map(NodeId).to_vec(),
-            ..ReplicaReport::default()
+            ..of([[1, 2, 3].map(NodeId).to_vec()])
         }
+    }
+
+    fn of<const N: usize>(configurations: [Vec<NodeId>; N]) -> ReplicaReport {
+        let mut voters = configurations.concat();
+        voters.sort();
+        voters.dedup();
+        let configurations = configurations.to_vec();
+        ReplicaReport { voters, configurations, ..ReplicaReport::default() }
     }
 
     fn survey(node: u64, outcome: Result<ReplicaReport, &str>) -> Survey {
@@ -135,9 +159,9 @@ mod tests {
 
     #[test]
     fn a_later_term_is_fresher_than_a_longer_log_and_an_epoch_than_both() {
-        let five = |number, term, index| ReplicaReport {
-            voters: (1..=5).map(NodeId).collect(),
-            ..report(number, term, index)
+        let five = |number, term, index| {
+            let ReplicaReport { voters, configurations, .. } = of([(1..=5).map(NodeId).collect()]);
+            ReplicaReport { voters, configurations, ..report(number, term, index) }
         };
         let table = [
             ([(1, 3, 100), (1, 4, 90)], 2),
@@ -163,16 +187,31 @@ mod tests {
         let refused = plan(&[survey(1, Ok(led))]);
         assert_eq!(refused, Err(RecoveryError::Led { node: NodeId(1), leader: NodeId(3) }));
         assert_eq!(plan(&[survey(1, Err("dead"))]), Err(RecoveryError::NoReplica));
-        let empty = ReplicaReport { voters: Vec::new(), ..report(1, 0, 0) };
+        let empty = ReplicaReport::default();
         assert_eq!(plan(&[survey(1, Ok(empty))]), Err(RecoveryError::NoReplica));
     }
 
     #[test]
-    fn a_failed_replica_neither_leads_nor_counts() {
-        let failed = ReplicaReport { failure: Some("full".to_owned()), ..report(1, 9, 9) };
-        let surveys = [survey(1, Ok(failed)), survey(2, Ok(report(1, 1, 1)))];
-        let plan = plan(&surveys).unwrap();
-        assert_eq!((plan.lead, plan.follow), (NodeId(2), vec![NodeId(1)]));
+    fn a_failed_replica_neither_leads_nor_counts_and_what_only_it_has_is_not_given_up() {
+        let failed = |index| ReplicaReport { failure: Some("full".into()), ..report(1, 1, index) };
+        let surveys = [survey(1, Ok(failed(5))), survey(2, Ok(report(1, 1, 5)))];
+        let followed = plan(&surveys).unwrap();
+        assert_eq!((followed.lead, followed.follow), (NodeId(2), vec![NodeId(1)]));
+        let refused = Err(RecoveryError::Failed { node: NodeId(1), failure: "full".to_owned() });
+        assert_eq!(plan(&[survey(1, Ok(failed(6))), survey(2, Ok(report(1, 1, 5)))]), refused);
+        assert_eq!(plan(&[survey(1, Ok(failed(6)))]), refused);
+    }
+
+    #[test]
+    fn while_the_voters_change_a_majority_of_either_set_is_needed() {
+        let ids = |ids: [u64; 5]| ids.map(NodeId).to_vec();
+        let changing = of([ids([1, 2, 3, 4, 5]), ids([3, 4, 5, 6, 7])]);
+        let answering = |ids: &[u64]| {
+            let surveys: Vec<_> = ids.iter().map(|id| survey(*id, Ok(changing.clone()))).collect();
+            plan(&surveys)
+        };
+        assert_eq!(answering(&[3, 4, 6, 7]).unwrap().missing, [1, 2, 5].map(NodeId));
+        assert!(matches!(answering(&[1, 3, 4, 6]), Err(RecoveryError::Quorum { .. })));
     }
 
     #[test]

@@ -3,14 +3,15 @@
 use openraft::async_runtime::WatchReceiver;
 use skein_net::NodeId;
 use skein_store::{
-    Disk, StoreError, StoredMembership,
+    Disk, LogStore, StoreError, StoredMembership,
     recovery::{self, Order},
 };
 use tokio::time::{Duration, sleep};
 
-use super::ReplicaReport;
+use super::{ReplicaReport, Survey, damage, rejoin};
 use crate::{
     parts::Parts,
+    reads::leader_index,
     status_feed,
     store_protocol::{Refusal, StoreReply},
 };
@@ -33,6 +34,7 @@ pub(crate) async fn restart(parts: Parts) {
 pub(crate) struct Responder {
     pub(crate) parts: Parts,
     pub(crate) disk: Disk,
+    pub(crate) log: LogStore,
 }
 
 impl Responder {
@@ -48,9 +50,17 @@ impl Responder {
             last_log_index: status.last_log,
             applied: status.applied,
             voters: status.voters,
+            configurations: self.configurations(),
             hears_leader: self.parts.hears_leader().filter(|_| takes_part),
             failure: status.failure,
         }
+    }
+
+    fn configurations(&self) -> Vec<Vec<NodeId>> {
+        let metrics = self.parts.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
+        let configurations = metrics.membership_config.membership().get_joint_config();
+        configurations.iter().map(|voters| voters.iter().copied().map(NodeId).collect()).collect()
     }
 
     /// Writes an order of a recovery down.
@@ -66,15 +76,19 @@ impl Responder {
         if let Some(leader) = self.report().hears_leader {
             return Err(StoreError::Invalid(format!("node {leader} leads with a quorum")));
         }
+        // Others forget what they have once this one will lead, so it must not fail then.
+        if matches!(order, Order::Lead { .. }) {
+            damage::read(&self.log)
+                .await
+                .map_err(|error| StoreError::Storage(error.to_string()))?;
+        }
         self.write(order).await
     }
 
-    /// Starts empty in the epoch the cluster is in, on the order of this node's own operator.
-    pub(crate) async fn rejoin(&self) -> Result<(), StoreError> {
-        let heard = *self.parts.epochs.heard().borrow();
-        let Some(epoch) = heard.newer.or(heard.rival) else {
-            return Err(StoreError::Invalid("this replica is of the cluster's epoch".to_owned()));
-        };
+    /// Starts empty in the epoch that others went on in, as `surveys` of now show it, on the order
+    /// of this node's own operator.
+    pub(crate) async fn rejoin(&self, surveys: &[Survey]) -> Result<(), StoreError> {
+        let epoch = rejoin::target(self.parts.epochs.own(), self.parts.own(), surveys)?;
         self.write(Order::Follow { epoch }).await?;
         self.restart_soon();
         Ok(())
@@ -96,17 +110,27 @@ impl Responder {
         } else {
             write()
         };
-        written.map_err(|error| StoreError::Storage(error.to_string()))
+        written.map_err(|error| StoreError::Storage(error.to_string()))?;
+        // What it acknowledged from here on would be forgotten. Whoever is to lead keeps it all.
+        if let Order::Follow { epoch } = order
+            && epoch != self.parts.epochs.own()
+        {
+            self.parts.epochs.end(epoch);
+        }
+        Ok(())
     }
 
-    /// Lets `from` go, whose replica is damaged, and says whether it is gone.
-    pub(crate) fn leave(&self, from: NodeId) -> Result<StoreReply, Refusal> {
-        let metrics = self.parts.raft.server_metrics();
-        let metrics = metrics.borrow_watched();
-        if !metrics.state.is_leader() {
-            return Err(Refusal::NotLeader(metrics.current_leader.map(NodeId)));
+    /// Lets `from` go, whose replica is damaged, and says whether it is gone. Only a leader that a
+    /// majority has just confirmed knows: one that was deposed unawares may have missed that
+    /// `from` was added again.
+    pub(crate) async fn leave(&self, from: NodeId) -> Result<StoreReply, Refusal> {
+        if !self.parts.leads() {
+            return Err(Refusal::NotLeader(None));
         }
         self.parts.note_leaving(from);
+        leader_index(&self.parts.raft).await?;
+        let metrics = self.parts.raft.server_metrics();
+        let metrics = metrics.borrow_watched();
         let is_member =
             |membership: &StoredMembership| membership.membership().get_node(&from.0).is_some();
         let left = !is_member(&metrics.membership_config)

@@ -25,7 +25,6 @@ pub(super) struct Cluster {
     pub(super) luck: StdRng,
     nodes: BTreeMap<u64, Node>,
     peers: watch::Sender<Peers>,
-    stores: watch::Sender<BTreeMap<u64, SharedStore>>,
     retention: Retention,
 }
 
@@ -75,7 +74,6 @@ impl Cluster {
             luck,
             nodes: BTreeMap::new(),
             peers,
-            stores: watch::Sender::default(),
             retention: Retention { snapshot_entries: 40, keep_entries: 20 },
         };
         for id in 1..=count {
@@ -99,7 +97,6 @@ impl Cluster {
             None => MemoryDisk::new(),
         };
         let replica = self.open(id, &disk).await.unwrap();
-        self.stores.send_modify(|stores| drop(stores.insert(id, replica.client())));
         self.nodes.insert(id, Node { disk, replica: Some(replica) });
     }
 
@@ -168,7 +165,6 @@ impl Cluster {
     /// Kills a node and cuts the power of its disk.
     pub(super) async fn crash(&mut self, id: u64) {
         self.network.crash(NodeId(id));
-        self.stores.send_modify(|stores| drop(stores.remove(&id)));
         let node = self.nodes.get_mut(&id).unwrap();
         let luck = &mut self.luck;
         node.disk.crash(|bytes| luck.random_range(0..=bytes));
@@ -180,7 +176,6 @@ impl Cluster {
 
     /// Stops a node in order.
     pub(super) async fn stop(&mut self, id: u64) {
-        self.stores.send_modify(|stores| drop(stores.remove(&id)));
         let replica = self.nodes.get_mut(&id).unwrap().replica.take().unwrap();
         replica.shutdown().await;
         self.network.crash(NodeId(id));
@@ -211,20 +206,10 @@ impl Cluster {
         self.peers.subscribe()
     }
 
-    /// The stores of the nodes that run.
-    pub(super) fn stores(&self) -> watch::Receiver<BTreeMap<u64, SharedStore>> {
-        self.stores.subscribe()
-    }
-
     /// A client without a replica of its own, on a node of its own.
     pub(super) fn outsider(&self, id: u64) -> SharedStore {
         let transport: Arc<dyn Transport> = self.network.transport(NodeId(id));
         RemoteStore::new(transport, self.peers.subscribe())
-    }
-
-    pub(super) fn stopped(&self) -> Vec<u64> {
-        let stopped = self.nodes.iter().filter(|(_, node)| node.replica.is_none());
-        stopped.map(|(id, _)| *id).collect()
     }
 
     pub(super) fn running(&self) -> Vec<u64> {

@@ -1,12 +1,14 @@
 //! The group grows with the cluster, survives its leaders and replaces its dead.
 
+use std::{io::ErrorKind, sync::Arc};
+
 use futures::StreamExt;
 use skein_net::NodeId;
 use tokio::time::Instant;
 
 use super::cluster::{Cluster, end_of, key, put, watch};
 use crate::{NodeStore, RaftStatus, Role};
-use skein_store::{Consistency, SharedStore, StoreError};
+use skein_store::{Consistency, DiskAction, DiskOperation, SharedStore, StoreError};
 
 #[tokio::test(start_paused = true)]
 async fn voters_grow_from_one_to_five_as_hosts_join_and_two_stand_by() {
@@ -68,6 +70,25 @@ async fn a_voter_dead_for_long_is_replaced_by_a_standby() {
     cluster
         .until(leader, "replaced the dead voter", |s| {
             s.voters.contains(&standby) && !s.voters.contains(&NodeId(dead))
+        })
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_voter_whose_replica_has_failed_on_a_living_host_is_replaced() {
+    let cluster = Cluster::with_voters(12, 4, 3).await;
+    let leader = cluster.leader().await;
+    let status = cluster.until(leader, "had a standby", |s| s.learners.len() == 1).await;
+    let (failed, standby) = (status.voters.iter().find(|id| id.0 != leader), status.learners[0]);
+    let failed = *failed.unwrap();
+    cluster.disk(failed.0).set_fault(Some(Arc::new(|operation: &DiskOperation<'_>| {
+        matches!(operation.action, DiskAction::Sync).then_some(ErrorKind::Other)
+    })));
+    cluster.store(leader).write(put("a", "1")).await.unwrap();
+    cluster.until(failed.0, "failed", |s| s.failure.is_some()).await;
+    cluster
+        .until(leader, "replaced the failed voter", |s| {
+            s.voters.contains(&standby) && !s.voters.contains(&failed)
         })
         .await;
 }
@@ -150,6 +171,8 @@ async fn two_hosts_are_warned_and_a_witness_makes_them_three_voters() {
     cluster.add(3).await;
     cluster.change(3, |peer| peer.witness = true);
     cluster.settled(3).await;
+    let relieved = async { while decisions.recv().await.unwrap().reason != "EnoughHosts" {} };
+    tokio::time::timeout(super::cluster::PATIENCE, relieved).await.expect("nothing was taken back");
     cluster.crash(1).await;
     let leader = cluster.leader().await;
     cluster.store(leader).write(put("a", "1")).await.unwrap();

@@ -7,6 +7,7 @@ use super::cluster::{Cluster, key, put};
 use crate::{
     RaftStatus,
     recovery::{RecoveryError, plan},
+    store_protocol::{self, Refusal, StoreReply, StoreRequest},
 };
 use skein_store::{Consistency, Epoch, StoreError};
 
@@ -37,6 +38,10 @@ async fn recover(cluster: &mut Cluster, survivor: u64) -> Epoch {
     let ordered = cluster.replica(survivor).recover(&plan).await;
     for one in ordered {
         assert_eq!(one.outcome, Ok(()), "{}", one.node);
+        if one.node != plan.lead {
+            // What it acknowledged now it would forget.
+            cluster.until(one.node.0, "was out", |s| s.outdated == Some(plan.epoch)).await;
+        }
         cluster.restarted(one.node.0).await;
     }
     plan.epoch
@@ -229,6 +234,62 @@ async fn a_voter_with_damaged_files_leaves_and_is_filled_anew() {
     assert_eq!(cluster.status(damaged).failure, None);
     cluster.settled(3).await;
     assert_eq!(read(&cluster, damaged, "n99", Consistency::Linearizable).await.unwrap(), "x");
+}
+
+#[tokio::test(start_paused = true)]
+async fn damage_noticed_while_running_ends_as_damage_found_at_the_start() {
+    let mut cluster = Cluster::with_voters(51, 3, 3).await;
+    let leader = cluster.leader().await;
+    let [behind, other] =
+        cluster.running().into_iter().filter(|id| *id != leader).collect::<Vec<_>>()[..]
+    else {
+        panic!("no three voters")
+    };
+    cluster.network.isolate(NodeId(behind));
+    // More than is kept of the log in memory.
+    for index in 0..10 {
+        let value = format!("needle {index} {}", "x".repeat(600_000));
+        cluster.store(leader).write(put(format!("n{index}"), value)).await.unwrap();
+    }
+    let disk = cluster.disk(leader);
+    let logs = disk.names().into_iter().filter(|name| name.contains("log-"));
+    let found = logs.filter_map(|name| Some((disk.find(&name, b"needle 0")?, name))).next();
+    let (offset, name) = found.expect("the entry is in no file of the log");
+    assert!(disk.flip(&name, offset));
+    cluster.network.heal_all();
+    let failed = cluster.until(leader, "noticed", |status| status.failure.is_some()).await;
+    assert!(failed.failure.as_ref().unwrap().contains("is damaged"), "{failed:?}");
+    cluster.restarted(leader).await;
+    let failure = cluster.status(leader).failure.unwrap();
+    assert!(failure.contains("is damaged"), "{failure}");
+    cluster.restarted(leader).await;
+    assert_eq!(cluster.status(leader).failure, None);
+    cluster.settled(3).await;
+    assert!(read(&cluster, other, "n9", Consistency::Linearizable).await.is_some());
+    assert!(read(&cluster, leader, "n9", Consistency::Linearizable).await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_leader_that_was_deposed_unawares_lets_no_damaged_replica_begin_anew() {
+    let cluster = Cluster::with_voters(52, 3, 3).await;
+    let leader = cluster.leader().await;
+    for id in cluster.running().into_iter().filter(|id| *id != leader) {
+        cluster.network.cut(NodeId(leader), NodeId(id));
+    }
+    let stranger = cluster.network.transport(NodeId(99));
+    let request = &StoreRequest::Leave;
+    let deadline = Duration::from_secs(10);
+    let asked = store_protocol::ask(&*stranger, None, NodeId(leader), request, deadline).await;
+    assert!(cluster.status(leader).is_leader());
+    let unconfirmed = |asked: &Result<_, Refusal>| {
+        matches!(asked, Err(Refusal::Store(StoreError::Unavailable(_))))
+    };
+    assert!(unconfirmed(&asked), "{asked:?}");
+    cluster.network.heal_all();
+    cluster.until(leader, "followed", |status| !status.is_leader() && status.quorum).await;
+    let leader = cluster.leader().await;
+    let asked = store_protocol::ask(&*stranger, None, NodeId(leader), request, deadline).await;
+    assert!(matches!(asked, Ok(StoreReply::Left { left: true, .. })), "{asked:?}");
 }
 
 #[tokio::test(start_paused = true)]

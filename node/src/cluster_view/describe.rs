@@ -10,6 +10,7 @@ use skein_net::{Member, NodeId};
 use super::API_ADDRESS_KEY;
 use crate::{
     core::{VERSION_KEY, WITNESS_KEY, timestamp},
+    division::{self, Side},
     liveness::{Verdict, Verdicts},
     standing::{Standing, heard_role, role, standing},
 };
@@ -25,6 +26,7 @@ pub(super) struct Situation {
     pub(super) raft: RaftStatus,
     pub(super) verdicts: Verdicts,
     pub(super) members: Arc<Vec<Member>>,
+    pub(super) sides: Vec<Side>,
 }
 
 impl Situation {
@@ -109,7 +111,7 @@ impl Situation {
         warnings
     }
 
-    /// What keeps this node from reading and writing for certain.
+    /// What keeps this node from reading and writing for certain, or what it writes from lasting.
     pub(super) fn impairment(&self) -> Option<Impairment> {
         let (what, way_out) = self.trouble()?;
         let node = &self.node_name;
@@ -123,7 +125,11 @@ impl Situation {
     fn trouble(&self) -> Option<(String, String)> {
         let node = &self.node_name;
         match self.standing() {
-            Standing::Sound | Standing::Leaderless => None,
+            Standing::Sound | Standing::Leaderless if self.sides.is_empty() => None,
+            Standing::Sound | Standing::Leaderless => {
+                let what = division::explain(&self.sides, |id| self.name(id));
+                Some((what, division::WAY_OUT.to_owned()))
+            }
             Standing::Lost { missing, voters } => {
                 Some((self.loss(&missing, voters), LOSS_WAY_OUT.to_owned()))
             }
@@ -202,6 +208,7 @@ mod tests {
             },
             verdicts: Arc::new(voters.iter().map(verdict).collect()),
             members: Arc::new(voters.iter().map(member).collect()),
+            sides: Vec::new(),
         }
     }
 
@@ -216,6 +223,23 @@ mod tests {
         let impairment = lost.impairment().unwrap();
         assert!(impairment.writes.contains("skein recover"), "{}", impairment.writes);
         assert!(impairment.reads.contains("stale"), "{}", impairment.reads);
+    }
+
+    #[test]
+    fn a_cluster_recovered_twice_is_described_with_both_sides_and_the_way_out() {
+        let mut divided = situation(&[1], true, &[1]);
+        let epoch = |id: u64| format!("2 {}", NodeId(id));
+        let mut members = situation(&[1, 2], true, &[1, 2]).members.to_vec();
+        for member in &mut members {
+            member.values.insert(division::EPOCH_KEY.to_owned(), epoch(member.id.0));
+        }
+        divided.sides = division::sides(&members);
+        let status = divided.describe();
+        assert_eq!(status["quorum"], true);
+        let warning = status["warnings"][0].as_str().unwrap();
+        assert!(warning.contains("recovered 2 times") && warning.contains("h2"), "{warning}");
+        let impairment = divided.impairment().unwrap();
+        assert!(impairment.writes.contains("skein rejoin"), "{}", impairment.writes);
     }
 
     #[test]

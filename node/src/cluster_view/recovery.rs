@@ -50,6 +50,8 @@ impl View {
         self.replica.rejoin().await.map_err(|error| {
             StatusError::new(Reason::Conflict, format!("{} cannot rejoin: {error}", self.node_name))
         })?;
+        // Whoever asks for the status next must not be told of the replica as it was.
+        drop(self.raft.clone().wait_for(|now| now.outdated.is_some()).await);
         Ok(json!({"name": self.node_name}))
     }
 }
@@ -109,6 +111,13 @@ fn refusal(surveys: &[Survey], error: &RecoveryError) -> String {
             name(surveys, *one),
             name(surveys, *other)
         ),
+        RecoveryError::Failed { node, failure } => {
+            let node = name(surveys, *node);
+            format!(
+                "{node} has the freshest replica, and it is in trouble: {failure}; help it, or stop \
+                 {node} to give up what only it has"
+            )
+        }
         RecoveryError::Quorum { .. } | RecoveryError::NoReplica => error.to_string(),
     }
 }
@@ -128,6 +137,7 @@ mod tests {
             last_log_term: term,
             last_log_index: index,
             voters: [1, 2, 3].map(NodeId).to_vec(),
+            configurations: vec![[1, 2, 3].map(NodeId).to_vec()],
             ..ReplicaReport::default()
         };
         Survey {

@@ -14,6 +14,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{WITNESS_KEY, timestamp};
 use crate::{
+    division::{self, EPOCH_KEY, Side, gossiped_epoch},
     liveness::{Liveness, Verdicts},
     registration::Roster,
     standing::{ROLE_KEY, gossiped_role},
@@ -96,7 +97,7 @@ fn peers_of(members: &[Member], roster: &Roster, raft: &RaftStatus) -> Vec<PeerS
     peers
 }
 
-/// Tells the others what this node is in the Raft group.
+/// Tells the others what this node is in the Raft group, and of which epoch.
 pub(super) fn role(
     membership: Membership,
     mut raft: watch::Receiver<RaftStatus>,
@@ -104,13 +105,19 @@ pub(super) fn role(
     cancel: CancellationToken,
 ) {
     let telling = async move {
-        let mut told = String::new();
+        let mut told = [String::new(), String::new()];
         loop {
-            let role = gossiped_role(&raft.borrow_and_update());
-            if role != told {
-                match membership.set(ROLE_KEY, &role).await {
-                    Ok(()) => told = role,
-                    Err(error) => tracing::warn!(%error, "the role of this node is not told"),
+            let now = {
+                let raft = raft.borrow_and_update();
+                [gossiped_role(&raft), gossiped_epoch(&raft)]
+            };
+            for ((key, now), told) in [ROLE_KEY, EPOCH_KEY].into_iter().zip(now).zip(&mut told) {
+                if now == *told {
+                    continue;
+                }
+                match membership.set(key, &now).await {
+                    Ok(()) => *told = now,
+                    Err(error) => tracing::warn!(key, %error, "the others are not told"),
                 }
             }
             // Ends with the node.
@@ -120,6 +127,34 @@ pub(super) fn role(
         }
     };
     tasks.spawn(cancel.run_until_cancelled_owned(telling));
+}
+
+/// Keeps an eye on whether the cluster was recovered twice.
+pub(super) fn sides(
+    mut members: watch::Receiver<Arc<Vec<Member>>>,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) -> watch::Receiver<Vec<Side>> {
+    let (sender, receiver) = watch::channel(Vec::new());
+    let watching = async move {
+        loop {
+            let now = division::sides(&members.borrow_and_update());
+            sender.send_if_modified(|before| {
+                let changed = *before != now;
+                if changed && !now.is_empty() {
+                    tracing::error!(sides = ?now, "the cluster was recovered more than once");
+                }
+                *before = now;
+                changed
+            });
+            // Ends with the node.
+            if members.changed().await.is_err() {
+                return;
+            }
+        }
+    };
+    tasks.spawn(cancel.run_until_cancelled_owned(watching));
+    receiver
 }
 
 /// The controllers' view of which nodes are alive.
