@@ -14,8 +14,8 @@ mod subject;
 mod token;
 
 pub use authority::{ClusterCa, IssueError, NodeSubject, UserCertificate};
-pub(crate) use certificate::fingerprint;
 pub use certificate::{CertificateError, CertificateInfo};
+pub(crate) use certificate::{der_of_pem, fingerprint};
 pub use key::{KeyError, NodeKey};
 pub use live::{Identity, IdentityError};
 pub use request::{CertificateRequest, RequestError};

@@ -219,9 +219,15 @@ pub(crate) const TELL_DEADLINE: Duration = Duration::from_millis(500);
 /// Tidings waiting to be looked at; more are dropped.
 pub(crate) const TIDINGS_QUEUE: usize = 256;
 
-/// Messages of failure detection under way at once. More than [`MAX_SUSPECTS`] with all their rounds
-/// and helpers need, so that nobody is condemned by probes that were not sent.
-pub(crate) const MAX_PROBES: usize = 2048;
+/// Dead nodes of whom something was heard that are probed in one look; the others' turn comes in
+/// the next. All of a large cluster may come back at once.
+pub(crate) const MAX_RECHECKS: usize = 16;
+
+/// Messages of failure detection under way at once, so that nobody is condemned by probes that were
+/// not sent. A probe lasts as long as a trial at most, so there are those of two generations of
+/// [`MAX_SUSPECTS`] with 8 rounds to 4 nodes each, and those of [`MAX_RECHECKS`] to 4 nodes in each
+/// of 23 looks: 3,520 if nobody answers. What is left is for tidings.
+pub(crate) const MAX_PROBES: usize = 4096;
 
 /// Deaths within [`FLAP_WINDOW`] that have no consequence; a host that is restarted a few times in
 /// a row is no flapping one.
@@ -242,7 +248,17 @@ pub(crate) const FLAP_FORGIVEN: Duration = Duration::from_secs(300);
 /// follows from it.
 pub(crate) const GOSSIP_PAUSE_PHI: f64 = 5.0;
 
-/// How often gossip is read in the time between two heartbeats.
+/// How often chitchat looks after what it remembers, with a round of gossip of its own that hardly
+/// counts among this node's.
+pub(crate) const GOSSIP_UPKEEP: Duration = Duration::from_secs(10);
+
+/// The time between two heartbeats that chitchat assumes before it has seen any.
+pub(crate) const EXPECTED_HEARTBEATS: Duration = Duration::from_secs(1);
+
+/// Living nodes gossiped with in each round: as many as chitchat takes in its own.
+pub(crate) const GOSSIP_PARTNERS: usize = 3;
+
+/// How often gossip is read in the time between two rounds of it.
 pub(crate) const READS_PER_INTERVAL: u32 = 4;
 
 /// Heartbeats of each peer that chitchat remembers for that.

@@ -7,12 +7,14 @@
 //! thousand without being dead. Each death is told to all, and each who is told probes for itself.
 //! ADR 010 has the reasons and the numbers.
 //!
-//! `view`, `peer` and what they are made of decide, `driver` acts. Liveness and hints, never truth: nothing durable may depend on what is said here.
+//! `view`, `peer` and what they are made of decide, `driver` acts. Liveness and hints, never
+//! truth: nothing durable may depend on what is said here.
 
 mod accrual;
 mod arrivals;
 mod belief;
 mod damping;
+mod doubt;
 mod driver;
 mod gossip;
 mod peer;
@@ -20,6 +22,7 @@ mod peers;
 mod probe;
 mod ring;
 mod seeds;
+mod told;
 mod view;
 
 use std::{
@@ -48,8 +51,8 @@ use self::{
 use crate::{
     NodeId, Transport,
     limits::{
-        DEAD_NODE_GRACE, DELETED_KEY_GRACE, GOSSIP_PAUSE_PHI, HEARTBEAT_WINDOW,
-        MAX_PUBLISHED_BYTES, READS_PER_INTERVAL, TIDINGS_QUEUE,
+        DEAD_NODE_GRACE, DELETED_KEY_GRACE, EXPECTED_HEARTBEATS, GOSSIP_PAUSE_PHI, GOSSIP_UPKEEP,
+        HEARTBEAT_WINDOW, MAX_PUBLISHED_BYTES, TIDINGS_QUEUE,
     },
 };
 
@@ -71,7 +74,7 @@ pub struct MembershipConfig {
     pub advertise: SocketAddr,
     /// Where to look for others at first, and again whenever members are lost.
     pub seeds: Vec<SocketAddr>,
-    /// How often to gossip; nothing chooses it by the number of peers remembered.
+    /// How often to gossip; nothing lets it follow the number of nodes known.
     pub interval: Option<Duration>,
     /// Where peers are remembered across restarts.
     pub peer_store: Option<PeerStore>,
@@ -139,7 +142,6 @@ impl Membership {
         }
         let (tidings_sender, tidings) = mpsc::channel(TIDINGS_QUEUE);
         probe::serve(&transport, tidings_sender);
-        let interval = config.interval.unwrap_or_else(|| interval_for(remembered.len()));
         let published = vec![
             (NAME_KEY.to_owned(), config.name.clone()),
             (ADDRESS_KEY.to_owned(), config.advertise.to_string()),
@@ -147,22 +149,22 @@ impl Membership {
         let arrivals = Arc::new(Arrivals::default());
         let gossip_transport =
             gossip::GossipTransport::start(&transport, Arc::clone(&arrivals), tasks, &stop);
-        let chitchat_config = chitchat_config(&config, transport.local_id(), interval);
+        let chitchat_config = chitchat_config(&config, transport.local_id());
         let gossip = chitchat::spawn_chitchat(chitchat_config, published, &gossip_transport)
             .await
             .map_err(|error| MembershipError::Start(error.to_string()))?;
 
         let sources = Sources { gossip, arrivals, tidings, refusals: transport.refusals() };
-        let view = View::new(transport.local_id(), interval);
-        let driver = Driver::new(sources, Arc::clone(&transport), view, remembered.clone());
+        let view = View::new(transport.local_id(), config.interval);
+        let driver = Driver::new(sources, Arc::clone(&transport), view, remembered);
         let (chitchat, members, view) = (driver.chitchat(), driver.members(), driver.view());
-        let seeds = seeds::Seeds::new(&config, remembered, transport, members.clone());
+        let seeds = seeds::Seeds::new(&config, driver.remembered(), transport, members.clone());
         let greet = driver.greeter();
         if let Some(store) = config.peer_store {
             tasks.spawn(peers::save_changes(store, driver.remembered()));
         }
         tasks.spawn(stop.clone().run_until_cancelled_owned(seeds.run(greet)));
-        tasks.spawn(driver.run(interval / READS_PER_INTERVAL, stop));
+        tasks.spawn(driver.run(stop));
         Ok(Self { chitchat, members, view })
     }
 
@@ -193,28 +195,19 @@ impl Membership {
     }
 }
 
-/// How often a cluster of this size gossips: small ones notice a death within two seconds, large
-/// ones spend at most one percent of a core.
-fn interval_for(nodes: usize) -> Duration {
-    Duration::from_millis(match nodes {
-        0..=50 => 200,
-        51..=200 => 500,
-        _ => 1000,
-    })
-}
-
-fn chitchat_config(config: &MembershipConfig, id: NodeId, interval: Duration) -> ChitchatConfig {
+fn chitchat_config(config: &MembershipConfig, id: NodeId) -> ChitchatConfig {
     ChitchatConfig {
         chitchat_id: gossip::chitchat_id(id, config.generation),
         cluster_id: config.cluster_id.clone(),
-        gossip_interval: interval,
+        // The driver begins the rounds: chitchat could not change how often.
+        gossip_interval: GOSSIP_UPKEEP,
         listen_addr: gossip::virtual_address(id),
         seed_nodes: Vec::new(),
         failure_detector_config: FailureDetectorConfig {
             phi_threshold: GOSSIP_PAUSE_PHI,
             sampling_window_size: HEARTBEAT_WINDOW,
-            max_interval: interval * 10,
-            initial_interval: interval,
+            max_interval: GOSSIP_UPKEEP,
+            initial_interval: EXPECTED_HEARTBEATS,
             dead_node_grace_period: DEAD_NODE_GRACE,
         },
         marked_for_deletion_grace_period: DELETED_KEY_GRACE,

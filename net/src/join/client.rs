@@ -15,7 +15,7 @@ use tokio::time::timeout;
 use super::{Credential, JoinRefusal, JoinRequest, JoinResponse};
 use crate::{
     Identity, JoinToken, KeyError, NodeKey, Protocol, codec,
-    identity::fingerprint,
+    identity::{der_of_pem, fingerprint},
     limits::{CONNECT_TIMEOUT, JOIN_ANSWER_TIMEOUT, MAX_JOIN_BYTES},
     quic::{settings, wire},
     tls::{self, JudgeCertificate},
@@ -179,12 +179,20 @@ async fn ask(
         let exchanged = timeout(JOIN_ANSWER_TIMEOUT, exchange(&connection, request)).await;
         let answer = exchanged.unwrap_or(Err(SeedError::Broken("no answer in time".into())));
         connection.close(settings::CLOSED, b"done");
-        answer
+        answer.and_then(|response| under(authority, response))
     }
     .await;
     // Lets the close frame out; a seed that does not acknowledge it is no problem of ours.
     timeout(Duration::from_millis(100), endpoint.wait_idle()).await.ok();
     Ok(answer)
+}
+
+/// The answer, if it names the authority that was asked for: from here on that one is trusted.
+fn under(authority: [u8; 32], response: JoinResponse) -> Result<JoinResponse, SeedError> {
+    match der_of_pem(&response.ca_pem) {
+        Ok(der) if fingerprint(&der) == authority => Ok(response),
+        _ => Err(SeedError::AnotherCluster),
+    }
 }
 
 async fn exchange(

@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex as SyncMutex, MutexGuard, PoisonError},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use chitchat::{Chitchat, ChitchatHandle};
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     NodeId, PeerAddress, Transport,
-    limits::{LOOK_EVERY, MAX_PROBES, PROBE_DEADLINE},
+    limits::{LOOK_EVERY, MAX_PROBES, PROBE_DEADLINE, READS_PER_INTERVAL},
 };
 
 /// What others bring to the driver.
@@ -107,11 +107,13 @@ impl Driver {
         }
     }
 
-    /// Goes on until `stop`, then says goodbye. Reads gossip `every` so often.
-    pub(super) async fn run(mut self, every: Duration, stop: CancellationToken) {
+    /// Goes on until `stop`, then says goodbye.
+    pub(super) async fn run(mut self, stop: CancellationToken) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut read = Instant::now();
+        let (mut read, mut round) = (Instant::now(), Instant::now());
+        let (gossip, mut gossiping) = (self.gossip.termination_watcher(), true);
+        tokio::pin!(gossip);
         loop {
             let due = lock(&self.view).due().filter(|due| *due > Instant::now());
             tokio::select! {
@@ -131,9 +133,20 @@ impl Driver {
                     self.look();
                 }
                 () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => self.look(),
+                ended = &mut gossip, if gossiping => {
+                    // Life and death are found out without it; news travels no more.
+                    tracing::error!(?ended, "gossip has stopped on this node: restart it");
+                    gossiping = false;
+                }
                 _ = looks.tick() => {
-                    if Instant::now() >= read {
-                        read = Instant::now() + every;
+                    let now = Instant::now();
+                    let interval = lock(&self.view).interval();
+                    if now >= round {
+                        round = now + interval;
+                        self.gossip_round();
+                    }
+                    if now >= read {
+                        read = now + interval / READS_PER_INTERVAL;
                         self.read_gossip().await;
                     }
                     self.take_arrivals();
@@ -143,6 +156,11 @@ impl Driver {
             self.publish();
         }
         self.leave().await;
+    }
+
+    fn gossip_round(&mut self) {
+        let partners = lock(&self.view).partners(&mut self.rng);
+        partners.into_iter().for_each(self.greeter());
     }
 
     async fn read_gossip(&self) {

@@ -1,5 +1,8 @@
 //! What is believed of one node, and how that changes: pure, the time is given.
 
+mod shown;
+mod trial;
+
 use std::{
     collections::BTreeMap,
     net::SocketAddr,
@@ -8,20 +11,19 @@ use std::{
 
 use tokio::time::Instant;
 
+pub(super) use self::trial::Cause;
+use self::trial::Trial;
 use super::{
-    Member,
+    ADDRESS_KEY, NAME_KEY,
     accrual::Accrual,
     arrivals::Arrival,
-    belief::{Belief, BeliefState, ProbeOutcome},
+    belief::{BeliefState, ProbeOutcome},
     damping::Flaps,
+    told::Told,
 };
-use crate::{
-    NodeId,
-    limits::{
-        ASK_AGAIN, FIRST_PROBE_PAUSE, GOODBYE_GRACE, GOSSIP_PHI, MAX_PROBE_PAUSE, PROBE_AGAIN,
-        REFUSED_CONFIRM, REFUSED_ROUND_TRIPS, SILENCE_CONFIRM, TELL_AGAIN, TOLD_CONFIRM,
-        UNPROVEN_GRACE, WATCHED_PHI,
-    },
+use crate::limits::{
+    ASK_AGAIN, GOODBYE_GRACE, GOSSIP_PHI, PROBE_AGAIN, REFUSED_CONFIRM, REFUSED_ROUND_TRIPS,
+    SILENCE_CONFIRM, TOLD_CONFIRM, UNPROVEN_GRACE, WATCHED_PHI,
 };
 
 /// What a node says about itself by gossip.
@@ -30,6 +32,15 @@ pub(super) struct Profile {
     pub(super) name: String,
     pub(super) addr: SocketAddr,
     pub(super) values: BTreeMap<String, String>,
+}
+
+impl Profile {
+    /// Reads what a node publishes; nothing if it does not say who and where it is.
+    pub(super) fn new(values: BTreeMap<String, String>) -> Option<Self> {
+        let name = values.get(NAME_KEY)?.clone();
+        let addr = values.get(ADDRESS_KEY)?.parse().ok()?;
+        Some(Self { name, addr, values })
+    }
 }
 
 /// Where a node stands.
@@ -43,34 +54,9 @@ pub(super) enum Standing {
     Alive,
     /// Probes are under way; shown as alive. To `Alive` with any answer, to `Dead` without.
     Suspect(Trial),
-    /// To `Alive` when it answers a probe that was sent after its death; anything heard of it
+    /// To `Alive` when it answers a probe that was sent at `since` or later; anything heard of it
     /// makes one be sent, but not before `again`.
     Dead { since: Instant, again: Instant },
-}
-
-/// A suspicion being looked into.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Trial {
-    since: Instant,
-    /// Rounds of probes sent.
-    rounds: u32,
-    /// When the next round is due.
-    next: Instant,
-    pause: Duration,
-    /// When it ends without an answer.
-    verdict: Instant,
-    /// Whether helpers are asked in the first round already.
-    urgent: bool,
-}
-
-/// What makes a suspect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Cause {
-    Silence,
-    /// Another node has found it dead.
-    Told,
-    /// Its host says that nobody listens.
-    Refused,
 }
 
 /// What is to be done about a peer.
@@ -115,53 +101,6 @@ pub(super) struct Peer {
     indirect: (u32, u32),
 }
 
-/// When others were last told something of a node, so that it goes round once.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Told(Option<Instant>);
-
-impl Told {
-    /// Whether to tell it now; then it counts as told.
-    pub(super) fn may_tell(&mut self, now: Instant) -> bool {
-        let may = self.0.is_none_or(|told| now.saturating_duration_since(told) >= TELL_AGAIN);
-        if may {
-            self.0 = Some(now);
-        }
-        may
-    }
-}
-
-impl Trial {
-    fn new(cause: Cause, lasts: Duration, now: Instant) -> Self {
-        let (rounds, pause) = (0, FIRST_PROBE_PAUSE);
-        let urgent = cause != Cause::Silence;
-        Self { since: now, rounds, next: now, pause, verdict: now + lasts, urgent }
-    }
-
-    /// Starts the next round if it is due: whether with helpers.
-    fn round(&mut self, now: Instant) -> Option<bool> {
-        if now < self.next {
-            return None;
-        }
-        let helped = self.urgent || self.rounds > 0;
-        self.rounds += 1;
-        self.next = now + self.pause;
-        self.pause = (self.pause * 3 / 2).min(MAX_PROBE_PAUSE);
-        Some(helped)
-    }
-
-    /// Ends sooner than planned, after another round at once.
-    fn hasten(&mut self, lasts: Duration, now: Instant) {
-        if now + lasts < self.verdict {
-            (self.verdict, self.next, self.urgent) = (now + lasts, now, true);
-        }
-    }
-
-    fn shift(&mut self, by: Duration) {
-        self.next += by;
-        self.verdict += by;
-    }
-}
-
 impl Peer {
     /// A node just heard of, whose heartbeats should come every `gap`.
     pub(super) fn new(profile: Profile, gap: Duration, now: Instant, wall: SystemTime) -> Self {
@@ -203,8 +142,8 @@ impl Peer {
     /// Another run of the node than before: it has been started again.
     pub(super) fn restarted(&mut self, now: Instant) {
         (self.deaths, self.hints) = (Told::default(), Told::default());
-        if let Standing::Dead { again, .. } = &mut self.standing {
-            *again = now;
+        if let Standing::Dead { since, again } = &mut self.standing {
+            (*since, *again) = ((*since).min(now), now);
         }
     }
 
@@ -262,7 +201,7 @@ impl Peer {
             self.indirect.0 += 1;
         }
         if let Standing::Dead { since, .. } = self.standing {
-            if asked <= since {
+            if asked < since {
                 return;
             }
             self.held = self.flaps.returned(now).map(|hold| now + hold);
@@ -303,6 +242,10 @@ impl Peer {
                 (REFUSED_CONFIRM + way).min(SILENCE_CONFIRM)
             }
         };
+        // Something on the way turns messages away as if nobody listened.
+        if cause == Cause::Refused && self.is_spared(now) {
+            return false;
+        }
         match &mut self.standing {
             Standing::Alive => {
                 self.standing = Standing::Suspect(Trial::new(cause, lasts, now));
@@ -317,9 +260,10 @@ impl Peer {
         }
     }
 
-    /// It has said itself that it leaves.
+    /// It has said itself that it leaves. Until it has gone it may still answer.
     pub(super) fn left(&mut self, now: Instant) {
-        self.standing = Standing::Dead { since: now, again: now + GOODBYE_GRACE };
+        let gone = now + GOODBYE_GRACE;
+        self.standing = Standing::Dead { since: gone, again: gone };
     }
 
     /// This node itself was not running for so long: that is nobody's silence.
@@ -366,10 +310,13 @@ impl Peer {
         }
     }
 
+    fn is_spared(&self, now: Instant) -> bool {
+        self.spared.is_some_and(|until| now < until)
+    }
+
     fn look_at_living(&mut self, room: bool, now: Instant) -> Due {
         let threshold = if self.watched { WATCHED_PHI } else { GOSSIP_PHI };
-        let spared = self.spared.is_some_and(|until| now < until);
-        if room && !spared && self.arrivals.phi(now) >= threshold {
+        if room && !self.is_spared(now) && self.arrivals.phi(now) >= threshold {
             self.suspect(Cause::Silence, now);
             return self.look(room, false, now);
         }
@@ -379,59 +326,6 @@ impl Peer {
             return Due::Ask;
         }
         Due::Nothing
-    }
-
-    /// What it is shown as, if it is shown.
-    pub(super) fn shown_alive(&self) -> Option<bool> {
-        match self.standing {
-            Standing::Unproven { .. } => None,
-            Standing::Alive | Standing::Suspect(_) => Some(self.held.is_none()),
-            Standing::Dead { .. } => Some(false),
-        }
-    }
-
-    fn belief_state(&self) -> BeliefState {
-        match self.standing {
-            Standing::Dead { .. } => BeliefState::Dead,
-            _ if self.held.is_some() => BeliefState::Flapping,
-            // Most suspicions end with the answer to the second round.
-            Standing::Suspect(trial) if trial.rounds > 2 => BeliefState::Suspect,
-            _ => BeliefState::Alive,
-        }
-    }
-
-    /// Notes since when it is what it is now; `before` is what it was shown as.
-    pub(super) fn stamp(&mut self, before: Option<bool>, wall: SystemTime) {
-        if self.shown_alive() != before {
-            self.shown_since = wall;
-        }
-        let state = self.belief_state();
-        if state != self.state || before.is_none() {
-            (self.state, self.state_since) = (state, wall);
-        }
-    }
-
-    /// What everybody may see.
-    pub(super) fn member(&self, id: NodeId) -> Option<Member> {
-        let alive = self.shown_alive()?;
-        let Profile { name, addr, values } = self.profile.clone();
-        Some(Member { id, name, addr, alive, since: self.shown_since, values })
-    }
-
-    pub(super) fn belief(&self, id: NodeId, now: Instant) -> Option<Belief> {
-        self.shown_alive()?;
-        Some(Belief {
-            id,
-            name: self.profile.name.clone(),
-            addr: self.profile.addr,
-            state: self.state,
-            since: self.state_since,
-            phi: self.arrivals.phi(now),
-            last_heard: self.last_heard.map(|at| now.saturating_duration_since(at)),
-            rtt: self.rtt,
-            direct: self.direct,
-            indirect: self.indirect,
-        })
     }
 }
 

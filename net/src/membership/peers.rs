@@ -5,7 +5,9 @@
 //! memory, without a thread that waits for a disk.
 
 use std::{
+    collections::BTreeSet,
     io,
+    net::SocketAddr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -111,12 +113,11 @@ pub(super) fn merge(
     remembered: &[PeerAddress],
     own: NodeId,
 ) -> Vec<PeerAddress> {
-    let before = remembered.iter().filter(|old| {
-        present.iter().all(|peer| {
-            // A new node at an old address has taken the old one's place.
-            peer.id != old.id && peer.addr != old.addr
-        })
-    });
+    let ids: BTreeSet<NodeId> = present.iter().map(|peer| peer.id).collect();
+    // A new node at an old address has taken the old one's place.
+    let taken: BTreeSet<SocketAddr> = present.iter().map(|peer| peer.addr).collect();
+    let before =
+        remembered.iter().filter(|old| !ids.contains(&old.id) && !taken.contains(&old.addr));
     let all = present.iter().chain(before).filter(|peer| peer.id != own);
     all.take(MAX_REMEMBERED_PEERS).cloned().collect()
 }

@@ -13,7 +13,9 @@ use crate::{
 };
 
 pub(super) struct Seeds {
-    addresses: Vec<SocketAddr>,
+    own: SocketAddr,
+    configured: Vec<SocketAddr>,
+    remembered: watch::Receiver<Vec<PeerAddress>>,
     /// Where the next round begins, so that all get their turn.
     next: usize,
     transport: Arc<dyn Transport>,
@@ -23,21 +25,28 @@ pub(super) struct Seeds {
 impl Seeds {
     pub(super) fn new(
         config: &MembershipConfig,
-        remembered: Vec<PeerAddress>,
+        remembered: watch::Receiver<Vec<PeerAddress>>,
         transport: Arc<dyn Transport>,
         members: watch::Receiver<Arc<Vec<Member>>>,
     ) -> Self {
-        let all = config.seeds.iter().copied().chain(remembered.iter().map(|peer| peer.addr));
-        let mut seen = BTreeSet::from([config.advertise]);
-        let addresses = all.filter(|address| seen.insert(*address)).collect();
-        Self { addresses, next: 0, transport, members }
+        let (own, configured) = (config.advertise, config.seeds.clone());
+        Self { own, configured, remembered, next: 0, transport, members }
+    }
+
+    /// Where others are or have been, each address once.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        let remembered = self.remembered.borrow();
+        let configured = self.configured.iter().copied();
+        let all = configured.chain(remembered.iter().map(|peer| peer.addr));
+        let mut seen = BTreeSet::from([self.own]);
+        all.filter(|address| seen.insert(*address)).collect()
     }
 
     /// Goes on until it is dropped; `greet` starts gossip with a node.
     pub(super) async fn run(mut self, greet: impl Fn(NodeId)) {
         loop {
             let members = Arc::clone(&self.members.borrow_and_update());
-            let absent = absent(&self.addresses, &members, self.next);
+            let absent = absent(&self.addresses(), &members, self.next);
             self.next = self.next.wrapping_add(MAX_SEEDS_PER_ROUND);
             for found in self.ask(absent).await {
                 greet(found);

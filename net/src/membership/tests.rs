@@ -3,7 +3,7 @@ mod detection;
 use tokio::time::timeout;
 
 use super::*;
-use crate::MemoryNetwork;
+use crate::{MemoryNetwork, Protocol};
 
 struct Cluster {
     network: MemoryNetwork,
@@ -173,6 +173,24 @@ async fn halves_that_have_forgotten_each_other_meet_again() {
     }
 }
 
+/// The seeds given at the start need not be there any more.
+#[tokio::test(start_paused = true)]
+async fn halves_that_have_forgotten_each_other_meet_again_without_their_seed() {
+    let cluster = Cluster::new(1);
+    let nodes = cluster.start_all(3).await;
+    cluster.kill(1, &nodes[0]);
+    cluster.network.cut(id(2), id(3));
+    for node in &nodes[1..] {
+        let mut members = node.membership.members();
+        let forgotten = members.wait_for(|members| members.len() == 1);
+        timeout(DEAD_NODE_GRACE * 2, forgotten).await.unwrap().unwrap();
+    }
+    cluster.network.heal_all();
+    for node in &nodes[1..] {
+        node.sees_alive(&[2, 3], 60).await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_restarted_node_is_alive_again_with_what_it_says_now() {
     let cluster = Cluster::new(1);
@@ -247,10 +265,25 @@ async fn remembered_peers_are_found_without_a_seed() {
     again.sees_alive(&[1, 2], 10).await;
 }
 
-#[test]
-fn larger_clusters_gossip_less_often() {
-    let table = [(0, 200), (50, 200), (51, 500), (200, 500), (201, 1000), (5000, 1000)];
-    for (nodes, ms) in table {
-        assert_eq!(interval_for(nodes), Duration::from_millis(ms), "{nodes}");
+#[tokio::test(start_paused = true)]
+async fn gossip_slows_down_as_the_cluster_grows() {
+    let rounds_of_one = |cluster: &Cluster| cluster.network.sent(id(1), Protocol::Gossip).messages;
+    let cluster = Cluster::new(1);
+    let small = cluster.start_all(5).await;
+    let measure = || async {
+        let before = rounds_of_one(&cluster);
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        rounds_of_one(&cluster) - before
+    };
+    let few = measure().await;
+    let mut large = Vec::new();
+    for n in 6..=52 {
+        large.push(cluster.start(n).await);
     }
+    let everybody: Vec<u64> = (1..=52).collect();
+    for running in small.iter().chain(&large) {
+        running.sees_alive(&everybody, 20).await;
+    }
+    let many = measure().await;
+    assert!(many * 3 < few * 2, "{many} messages among many, {few} among few");
 }

@@ -1,6 +1,9 @@
 //! All nodes known and what is to be done about them: decided here from what gossip, probes and
 //! other nodes say, and from nothing else.
 
+mod gossip;
+mod tidings;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::{Duration, SystemTime},
@@ -9,34 +12,23 @@ use std::{
 use rand::{Rng, seq::IndexedRandom};
 use tokio::time::Instant;
 
+pub(super) use self::gossip::Gossiped;
 use super::{
-    ADDRESS_KEY, Member, NAME_KEY,
+    Member,
     arrivals::Arrival,
     belief::Belief,
-    peer::{Cause, Due, Peer, Profile, Standing},
+    doubt::Doubt,
+    peer::{Cause, Due, Peer, Standing},
     probe::Tidings,
     ring,
 };
 use crate::{
     NodeId,
     limits::{
-        DOUBTFUL, EVERYBODY_WATCHES, GOODBYES, HEAR_EVERY_LARGE, HEAR_EVERY_SMALL, LATE_LOOK,
-        LONELY, LOOK_EVERY, MAX_LONELY, MAX_SUSPECTS, PROBE_HELPERS, TELL,
+        EVERYBODY_WATCHES, HEAR_EVERY_LARGE, HEAR_EVERY_SMALL, LOOK_EVERY, MAX_RECHECKS,
+        MAX_SUSPECTS, PROBE_HELPERS,
     },
 };
-
-/// What gossip says of one node now.
-#[derive(Clone, Debug)]
-pub(super) struct Gossiped {
-    pub(super) id: NodeId,
-    /// Which run of the node says so; a later one is larger.
-    pub(super) run: u64,
-    pub(super) heartbeat: u64,
-    /// How often it has published something.
-    pub(super) version: u64,
-    /// What it publishes, unless [`View::knows`] it.
-    pub(super) values: Option<BTreeMap<String, String>>,
-}
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +44,14 @@ pub(super) enum Action {
 /// All nodes known.
 pub(super) struct View {
     own: NodeId,
-    /// How often each node's heartbeat grows.
+    /// How often nodes gossip, if that does not follow their number.
+    fixed: Option<Duration>,
+    /// How often they do now, and so how often each node's heartbeat grows.
     interval: Duration,
     peers: BTreeMap<NodeId, Peer>,
     /// Who is not dead, as the watches were last set.
     present: BTreeSet<NodeId>,
-    looked: Option<Instant>,
-    /// When anybody at all was heard.
-    heard: Option<Instant>,
+    doubt: Doubt,
     knocked: Option<Instant>,
     /// When the next step of a trial is due, as of the last look.
     due: Option<Instant>,
@@ -74,14 +66,15 @@ pub(super) struct View {
 }
 
 impl View {
-    pub(super) fn new(own: NodeId, interval: Duration) -> Self {
+    /// Nodes gossip every `fixed`, or as often as suits their number.
+    pub(super) fn new(own: NodeId, fixed: Option<Duration>) -> Self {
         Self {
             own,
-            interval,
+            fixed,
+            interval: fixed.unwrap_or_else(|| gossip::interval_for(0)),
             peers: BTreeMap::new(),
             present: BTreeSet::new(),
-            looked: None,
-            heard: None,
+            doubt: Doubt::default(),
             knocked: None,
             due: None,
             hear_every: HEAR_EVERY_SMALL,
@@ -89,56 +82,6 @@ impl View {
             accused: BTreeSet::new(),
             changed: true,
         }
-    }
-
-    /// Whether nothing new is published by this run of `id` since `version`.
-    pub(super) fn knows(&self, id: NodeId, run: u64, version: u64) -> bool {
-        self.peers.get(&id).is_some_and(|peer| (peer.run, peer.version) == (run, version))
-    }
-
-    /// Takes in all that gossip says now. Whom it says nothing of is forgotten.
-    pub(super) fn gossiped(&mut self, all: Vec<Gossiped>, now: Instant, wall: SystemTime) {
-        let known: BTreeSet<NodeId> = all.iter().map(|node| node.id).collect();
-        let before = self.peers.len();
-        self.peers.retain(|id, _| known.contains(id));
-        self.changed |= self.peers.len() != before;
-        for Gossiped { id, run, heartbeat, version, values } in all {
-            let Some(profile) = self.profile(id, values) else { continue };
-            let interval = self.interval;
-            let peer = self
-                .peers
-                .entry(id)
-                .or_insert_with(|| Peer::new(profile.clone(), interval, now, wall));
-            let shown = peer.shown_alive();
-            self.changed |= peer.profile != profile;
-            peer.profile = profile;
-            if peer.run != run {
-                peer.restarted(now);
-                (peer.run, peer.heartbeat) = (run, 0);
-            }
-            peer.version = version;
-            if heartbeat > peer.heartbeat {
-                if peer.heartbeat_grew(now) {
-                    self.recheck.insert(id);
-                }
-                peer.heartbeat = heartbeat;
-            }
-            if id == self.own {
-                peer.standing = Standing::Alive;
-            }
-            self.changed |= peer.shown_alive() != shown;
-            peer.stamp(shown, wall);
-        }
-    }
-
-    /// What a node says about itself: newly, or as known.
-    fn profile(&self, id: NodeId, values: Option<BTreeMap<String, String>>) -> Option<Profile> {
-        let Some(values) = values else {
-            return self.peers.get(&id).map(|peer| peer.profile.clone());
-        };
-        let name = values.get(NAME_KEY)?.clone();
-        let addr = values.get(ADDRESS_KEY)?.parse().ok()?;
-        Some(Profile { name, addr, values })
     }
 
     /// Applies `change` to one peer and notes what it changed; nothing for this node itself and
@@ -161,7 +104,7 @@ impl View {
 
     /// A message came from `id` itself.
     pub(super) fn heard(&mut self, id: NodeId, what: Arrival, now: Instant, wall: SystemTime) {
-        self.end_loneliness(what.at, now);
+        self.hears(what.at, now);
         if self.change(id, wall, |peer| peer.heard(what, now)) {
             self.recheck.insert(id);
         }
@@ -171,7 +114,7 @@ impl View {
     pub(super) fn probed(&mut self, probe: Probed, now: Instant, wall: SystemTime) {
         let Probed { peer, direct, answered, asked } = probe;
         if answered {
-            self.end_loneliness(now, now);
+            self.hears(now, now);
         }
         self.change(peer, wall, |peer| match (answered, direct) {
             (true, _) => peer.answered(direct, asked, now),
@@ -180,95 +123,9 @@ impl View {
         });
     }
 
-    /// The host of `id` says that nobody listens at its port. Whom to tell to knock there too.
-    pub(super) fn refused(
-        &mut self,
-        id: NodeId,
-        now: Instant,
-        wall: SystemTime,
-        rng: &mut impl Rng,
-    ) -> Vec<Action> {
-        // It is an answer, if not the peer's.
-        self.end_loneliness(now, now);
-        let is_new = self.change(id, wall, |peer| peer.suspect(Cause::Refused, now));
-        // Where everybody watches everybody, all knock anyway.
-        let tell = is_new && self.present.len() > EVERYBODY_WATCHES;
-        if tell { self.hint(id, now, rng) } else { Vec::new() }
-    }
-
-    /// Another node says that the host of this run of `id` refuses it: worth a knock, no more.
-    pub(super) fn hinted(
-        &mut self,
-        id: NodeId,
-        run: u64,
-        now: Instant,
-        rng: &mut impl Rng,
-    ) -> Vec<Action> {
-        if !self.lives(id, run) {
-            return Vec::new();
-        }
-        let mut actions = self.hint(id, now, rng);
-        if !actions.is_empty() {
-            actions.push(Action::Knock(id));
-        }
-        actions
-    }
-
-    fn hint(&mut self, id: NodeId, now: Instant, rng: &mut impl Rng) -> Vec<Action> {
-        let Some(peer) = self.peers.get_mut(&id) else { return Vec::new() };
-        if !peer.hints.may_tell(now) {
-            return Vec::new();
-        }
-        let tidings = Tidings::Refused { node: id, run: peer.run };
-        self.tell(id, tidings, rng)
-    }
-
-    /// Whether this run of `id` is another node that is not known dead.
-    fn lives(&self, id: NodeId, run: u64) -> bool {
-        let peer = self.peers.get(&id).filter(|peer| id != self.own && peer.run == run);
-        peer.is_some_and(|peer| matches!(peer.standing, Standing::Alive | Standing::Suspect(_)))
-    }
-
-    /// Another node says that this run of `id` is dead. Whom to pass that on to.
-    pub(super) fn told(
-        &mut self,
-        id: NodeId,
-        run: u64,
-        now: Instant,
-        wall: SystemTime,
-        rng: &mut impl Rng,
-    ) -> Vec<Action> {
-        if !self.lives(id, run) {
-            return Vec::new();
-        }
-        self.accused.insert(id);
-        self.try_accused(now, wall);
-        self.tell_dead(id, now, rng)
-    }
-
-    /// This run of `id` has said goodbye. Whom to tell.
-    pub(super) fn left(
-        &mut self,
-        id: NodeId,
-        run: u64,
-        now: Instant,
-        wall: SystemTime,
-        rng: &mut impl Rng,
-    ) -> Vec<Action> {
-        let believed = self.change(id, wall, |peer| {
-            let believed = peer.run <= run;
-            if believed {
-                peer.left(now);
-            }
-            believed
-        });
-        if believed { self.tell_dead(id, now, rng) } else { Vec::new() }
-    }
-
     /// Opens the trials of those said to be dead, as far as there is room; gives the room left.
     fn try_accused(&mut self, now: Instant, wall: SystemTime) -> usize {
-        let suspected = |peer: &&Peer| matches!(peer.standing, Standing::Suspect(_));
-        let mut room = MAX_SUSPECTS.saturating_sub(self.peers.values().filter(suspected).count());
+        let mut room = self.room();
         while room > 0
             && let Some(accused) = self.accused.pop_first()
         {
@@ -277,18 +134,10 @@ impl View {
         room
     }
 
-    fn tell_dead(&mut self, id: NodeId, now: Instant, rng: &mut impl Rng) -> Vec<Action> {
-        let Some(peer) = self.peers.get_mut(&id) else { return Vec::new() };
-        if !peer.deaths.may_tell(now) {
-            return Vec::new();
-        }
-        let tidings = Tidings::Dead { node: id, run: peer.run };
-        self.tell(id, tidings, rng)
-    }
-
-    fn tell(&self, about: NodeId, tidings: Tidings, rng: &mut impl Rng) -> Vec<Action> {
-        let to = self.some_living(about, TELL, rng);
-        to.into_iter().map(|to| Action::Tell { to, tidings }).collect()
+    /// How many more suspects may be probed.
+    fn room(&self) -> usize {
+        let suspected = |peer: &&Peer| matches!(peer.standing, Standing::Suspect(_));
+        MAX_SUSPECTS.saturating_sub(self.peers.values().filter(suspected).count())
     }
 
     /// Some of those whose signs of life come, in no order, without this node and `except`.
@@ -306,30 +155,35 @@ impl View {
         wall: SystemTime,
         rng: &mut impl Rng,
     ) -> Vec<Action> {
-        self.excuse_stall(now);
+        if let Some(late) = self.doubt.looks(now) {
+            self.excuse(late, now);
+        }
         self.set_watches(now);
         let mut room = self.try_accused(now, wall);
         let knock = self.knocked.is_none_or(|knocked| now - knocked >= LOOK_EVERY);
         if knock {
             self.knocked = Some(now);
         }
-        let may_condemn = self.may_condemn(now);
+        let may_condemn = self.doubt.may_condemn(now);
         let mut due = Vec::new();
-        let recheck = std::mem::take(&mut self.recheck);
+        let recheck = self.take_recheck();
         for (&id, peer) in self.peers.iter_mut().filter(|(id, _)| **id != self.own) {
             let (shown, before) = (peer.shown_alive(), peer.standing);
-            let what = match peer.look(room > 0, may_condemn, now) {
-                Due::Nothing if recheck.contains(&id) => Due::Probe { helped: true },
+            let what = peer.look(room > 0, may_condemn, now);
+            let dead = matches!(peer.standing, Standing::Dead { .. });
+            let what = match what {
+                Due::Nothing if dead && recheck.contains(&id) => Due::Probe { helped: true },
                 what => what,
             };
             if before == Standing::Alive && peer.standing != Standing::Alive {
                 room -= 1;
             }
-            let knock =
-                knock && peer.is_watched() && !matches!(peer.standing, Standing::Dead { .. });
+            let knock = knock && peer.is_watched() && !dead;
             self.changed |= peer.shown_alive() != shown;
             peer.stamp(shown, wall);
-            due.push((id, what, knock));
+            if knock || what != Due::Nothing {
+                due.push((id, what, knock));
+            }
         }
         let trials = self.peers.values().filter_map(Peer::next_step);
         self.due = trials.min();
@@ -374,31 +228,23 @@ impl View {
         }
     }
 
-    /// A look that comes late says that this node itself did not run.
-    fn excuse_stall(&mut self, now: Instant) {
-        let due = self.looked.replace(now).map_or(now, |looked| looked + LOOK_EVERY);
-        let late = now.saturating_duration_since(due);
-        if late >= LATE_LOOK {
-            self.peers.values_mut().for_each(|peer| peer.excuse(late, now));
+    /// The dead of whom something was heard and whose turn it is to be probed.
+    fn take_recheck(&mut self) -> BTreeSet<NodeId> {
+        let rest = self.recheck.iter().nth(MAX_RECHECKS).copied();
+        let rest = rest.map(|rest| self.recheck.split_off(&rest)).unwrap_or_default();
+        std::mem::replace(&mut self.recheck, rest)
+    }
+
+    /// Somebody was heard at `at`.
+    fn hears(&mut self, at: Instant, now: Instant) {
+        if let Some(lonely) = self.doubt.hears(at) {
+            self.excuse(lonely, now);
         }
     }
 
-    /// Somebody was heard at `at`. If nobody had been for long, this node was cut off or stalled,
-    /// and that was nobody's silence.
-    fn end_loneliness(&mut self, at: Instant, now: Instant) {
-        let before = self.heard.replace(self.heard.map_or(at, |heard| heard.max(at)));
-        let lonely = before.map_or(Duration::ZERO, |heard| at.saturating_duration_since(heard));
-        if lonely >= LONELY {
-            self.peers.values_mut().for_each(|peer| peer.excuse(lonely, now));
-        }
-    }
-
-    /// Whether a verdict may be passed: while nobody is heard it waits for a while, because it is
-    /// likelier that this node stalls than that all others do.
-    fn may_condemn(&self, now: Instant) -> bool {
-        let lonely =
-            self.heard.map_or(Duration::ZERO, |heard| now.saturating_duration_since(heard));
-        !(DOUBTFUL..MAX_LONELY).contains(&lonely)
+    /// So long a silence was this node's own.
+    fn excuse(&mut self, silence: Duration, now: Instant) {
+        self.peers.values_mut().for_each(|peer| peer.excuse(silence, now));
     }
 
     /// Watches whom this node is to watch among those who are there now.
@@ -423,11 +269,6 @@ impl View {
                 _ => {}
             }
         }
-    }
-
-    /// Whom this node tells itself that it leaves.
-    pub(super) fn goodbyes(&self, rng: &mut impl Rng) -> Vec<NodeId> {
-        self.some_living(self.own, GOODBYES, rng)
     }
 
     /// What everybody may see, if it has changed.

@@ -34,6 +34,16 @@ impl Session<'_> {
     pub(crate) async fn connect(&self) -> anyhow::Result<Connection> {
         Connection::open(self.global, self.terminal).await
     }
+
+    /// As [`Session::connect`], for what only one node can do or say: itself or none.
+    pub(crate) async fn connect_to_itself(&self) -> anyhow::Result<Connection> {
+        Connection::open_only(self.global, self.terminal).await
+    }
+
+    /// Whether `--server` names a node.
+    pub(crate) fn names_server(&self) -> bool {
+        self.global.server.is_some()
+    }
 }
 
 /// Runs a parsed command line and reports its outcome; `up` runs a node until it is to end.

@@ -43,9 +43,23 @@ enum Probe {
 impl Connection {
     /// Finds a node that serves.
     pub(crate) async fn open(global: &GlobalArgs, terminal: Terminal) -> anyhow::Result<Self> {
+        Self::open_one_of(usize::MAX, global, terminal).await
+    }
+
+    /// Asks the node that was named, or the kubeconfig's current one, and no other in its place.
+    pub(crate) async fn open_only(global: &GlobalArgs, terminal: Terminal) -> anyhow::Result<Self> {
+        Self::open_one_of(1, global, terminal).await
+    }
+
+    async fn open_one_of(
+        count: usize,
+        global: &GlobalArgs,
+        terminal: Terminal,
+    ) -> anyhow::Result<Self> {
         let kubeconfig = kubeconfig::load(global.kubeconfig.as_deref())?;
         let mut nodes = Vec::new();
-        for options in kubeconfig::candidates(&kubeconfig, global.server.as_deref())? {
+        let candidates = kubeconfig::candidates(&kubeconfig, global.server.as_deref())?;
+        for options in candidates.into_iter().take(count) {
             nodes.push(Node::new(&kubeconfig, &options).await?);
         }
         let (node, trouble) = choose(nodes, |remark| {

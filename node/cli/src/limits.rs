@@ -41,6 +41,9 @@ pub(crate) const MAX_TOKEN_SECONDS: i64 = 365 * 86_400;
 /// How long a node may take to start anew by an order before a command that waits gives up.
 pub(crate) const RESTART_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long one look at the status of such a node may take: it may leave it unanswered.
+pub(crate) const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// Seeds printed for a new host: enough that one is up when the line is run.
 pub(crate) const SEEDS_SHOWN: usize = 3;
 

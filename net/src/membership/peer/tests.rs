@@ -1,5 +1,8 @@
 use super::*;
-use crate::limits::{FREE_DEATHS, HEAR_EVERY_SMALL};
+use crate::{
+    NodeId,
+    limits::{FREE_DEATHS, HEAR_EVERY_SMALL},
+};
 
 const WALL: SystemTime = SystemTime::UNIX_EPOCH;
 const ID: NodeId = NodeId(1);
@@ -129,6 +132,17 @@ fn a_slow_way_gives_a_refused_peer_more_time() {
 }
 
 #[test]
+fn refusals_of_a_peer_that_helpers_reach_are_not_looked_into_over_and_over() {
+    let mut scene = Scene::new();
+    assert!(scene.peer.suspect(Cause::Refused, scene.now));
+    scene.look();
+    scene.peer.answered(false, scene.now, scene.now);
+    assert!(!scene.peer.suspect(Cause::Refused, scene.now));
+    scene.now += PROBE_AGAIN;
+    assert!(scene.peer.suspect(Cause::Refused, scene.now));
+}
+
+#[test]
 fn nobody_is_condemned_before_the_second_round() {
     let mut scene = Scene::new();
     scene.peer.suspect(Cause::Refused, scene.now);
@@ -180,6 +194,17 @@ fn a_goodbye_is_final_until_the_node_starts_again() {
     assert!(scene.peer.heartbeat_grew(scene.now));
     scene.peer.answered(true, scene.now, scene.now);
     assert_eq!((scene.alive(), scene.state()), (Some(true), BeliefState::Alive));
+}
+
+#[test]
+fn an_answer_given_while_leaving_does_not_bring_it_back() {
+    let mut scene = Scene::new();
+    scene.peer.left(scene.now);
+    scene.now += Duration::from_millis(10);
+    let asked = scene.now;
+    scene.now += Duration::from_millis(10);
+    scene.peer.answered(true, asked, scene.now);
+    assert_eq!(scene.alive(), Some(false));
 }
 
 #[test]

@@ -1,10 +1,13 @@
 use rand::{SeedableRng, rngs::StdRng};
 
 use super::*;
+use crate::{
+    limits::{GOSSIP_PARTNERS, TELL},
+    membership::{ADDRESS_KEY, NAME_KEY},
+};
 
 const OWN: NodeId = NodeId(1);
 const WALL: SystemTime = SystemTime::UNIX_EPOCH;
-const INTERVAL: Duration = Duration::from_millis(200);
 
 /// This node's view of others, with ids from 2 on, and its time.
 struct Scene {
@@ -23,7 +26,7 @@ fn gossiped(id: NodeId, run: u64, heartbeat: u64) -> Gossiped {
 
 impl Scene {
     fn new(count: u64) -> Self {
-        let (view, rng) = (View::new(OWN, INTERVAL), StdRng::seed_from_u64(1));
+        let (view, rng) = (View::new(OWN, None), StdRng::seed_from_u64(1));
         let mut scene = Self { view, now: Instant::now(), rng, heartbeat: 0 };
         scene.gossip(1..=count);
         for id in 2..=count {
@@ -235,7 +238,7 @@ fn suspects_are_probed_a_few_at_a_time() {
         all.filter(|peer| matches!(peer.standing, Standing::Suspect(_))).count()
     };
     let mut silent = Scene::new(100);
-    silent.pass(1900, &[2]);
+    silent.pass(5000, &[2]);
     assert_eq!(suspects(&silent), MAX_SUSPECTS);
 
     let mut accused = Scene::new(100);
@@ -256,4 +259,76 @@ fn what_gossip_has_forgotten_is_gone_and_what_it_repeats_is_no_change() {
     assert!(scene.view.knows(NodeId(3), 1, 2) && !scene.view.knows(NodeId(3), 1, 3));
     scene.gossip(1..=2);
     assert_eq!(scene.view.take_members().map(|members| members.len()), Some(2));
+}
+
+#[test]
+fn larger_clusters_gossip_less_often() {
+    let table = [(1, 200), (50, 200), (51, 500), (200, 500), (201, 1000), (1500, 1000)];
+    for (nodes, ms) in table {
+        let mut scene = Scene::new(nodes);
+        assert_eq!(scene.view.interval(), Duration::from_millis(ms), "{nodes}");
+        scene.gossip([1]);
+        assert_eq!(scene.view.interval(), Duration::from_millis(200), "{nodes} and then one");
+    }
+    let fixed = View::new(OWN, Some(Duration::from_secs(7)));
+    assert_eq!(fixed.interval(), Duration::from_secs(7));
+}
+
+#[test]
+fn a_round_of_gossip_goes_to_some_of_the_living_and_now_and_then_to_one_of_the_dead() {
+    let mut scene = Scene::new(10);
+    for id in 9..=10 {
+        scene.view.left(NodeId(id), 1, scene.now, WALL, &mut scene.rng);
+    }
+    let rounds = (0..100).map(|_| scene.view.partners(&mut scene.rng)).collect::<Vec<_>>();
+    let dead = |round: &&Vec<NodeId>| round.iter().any(|id| id.0 >= 9);
+    for round in &rounds {
+        let living = round.iter().filter(|id| (2..=8).contains(&id.0)).count();
+        assert_eq!(living, GOSSIP_PARTNERS, "{round:?}");
+        assert!(round.len() <= GOSSIP_PARTNERS + 1 && !round.contains(&OWN), "{round:?}");
+    }
+    assert!((10..50).contains(&rounds.iter().filter(dead).count()), "a quarter of the rounds");
+
+    let mut alone = Scene::new(3);
+    for id in 2..=3 {
+        alone.view.left(NodeId(id), 1, alone.now, WALL, &mut alone.rng);
+    }
+    assert_eq!(alone.view.partners(&mut alone.rng).len(), 1, "who is alone asks the dead");
+}
+
+#[test]
+fn refusals_of_many_are_looked_into_a_few_at_a_time() {
+    let mut scene = Scene::new(100);
+    for id in 2..=100 {
+        scene.view.refused(NodeId(id), scene.now, WALL, &mut scene.rng);
+    }
+    let suspects = |scene: &Scene| {
+        let all = scene.view.peers.values();
+        all.filter(|peer| matches!(peer.standing, Standing::Suspect(_))).count()
+    };
+    assert_eq!(suspects(&scene), MAX_SUSPECTS);
+    scene.pass(3000, &[2]);
+    assert_eq!(scene.alive().len(), 2, "the others' turn has come");
+}
+
+#[test]
+fn the_dead_that_come_back_all_at_once_are_probed_a_few_at_a_time() {
+    let mut scene = Scene::new(100);
+    for id in 2..=100 {
+        scene.view.left(NodeId(id), 1, scene.now, WALL, &mut scene.rng);
+    }
+    scene.now += crate::limits::GOODBYE_GRACE;
+    scene.gossip(1..=100);
+    let mut probed = BTreeSet::new();
+    for _ in 0..99_usize.div_ceil(MAX_RECHECKS) {
+        let actions = scene.pass(50, &[]);
+        let direct = actions.iter().filter_map(|action| match action {
+            Action::Probe { peer, through: None } => Some(*peer),
+            _ => None,
+        });
+        let now: BTreeSet<NodeId> = direct.collect();
+        assert!(now.len() <= MAX_RECHECKS, "{now:?}");
+        probed.extend(now);
+    }
+    assert_eq!(probed.len(), 99);
 }

@@ -96,6 +96,14 @@ async fn a_joiner_with_the_token_becomes_a_peer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_under_another_authority_than_the_tokens_is_not_taken() {
+    let seed = seed(None, ca());
+    let door = Door { ca: ca(), token: seed.token.clone(), known: None };
+    seed.transport.set_join_handler(Arc::new(door));
+    assert_eq!(refused(seed.address, &seed.token).await, SeedError::AnotherCluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn one_good_seed_among_bad_ones_is_enough() {
     let silent = UdpSocket::bind(ANY_PORT).unwrap();
     let seed = seed(None, ca());

@@ -1,7 +1,5 @@
 //! `skein recover` and `skein rejoin`: the way back when a majority of the voters is lost for good.
 
-use std::time::Duration;
-
 use anyhow::{Context, bail};
 use clap::Args;
 use serde_json::{Value, json};
@@ -9,7 +7,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{Session, status};
 use crate::connection::Connection;
-use crate::limits::{POLL_INTERVAL, RESTART_TIMEOUT};
+use crate::limits::{ATTEMPT_TIMEOUT, POLL_INTERVAL, RESTART_TIMEOUT};
 use crate::render::recovery::{Recovery, render};
 
 const RECOVERY: &str = "/skein/v1/recovery";
@@ -34,7 +32,7 @@ pub(crate) struct RecoverArgs {
 /// Whether to ask.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-For a host whose replica the cluster went on without, or whose replica is damaged: run it there.
+For a host whose replica the cluster went on without: run it there, or name the host by --server.
 The old files are kept beside the new ones. Containers run on.
 
 Examples:
@@ -61,15 +59,26 @@ pub(crate) async fn recover(session: &Session<'_>, args: &RecoverArgs) -> anyhow
     if !args.yes && !session.terminal.confirm(&question)? {
         bail!("nothing was changed");
     }
-    connection.post(RECOVERY, &json!({"lead": plan.lead})).await?;
+    let answer = connection.post(RECOVERY, &json!({"lead": plan.lead})).await?;
+    disobedient(&answer).iter().for_each(|remark| session.terminal.note(remark));
     until(&connection, "the cluster has no quorum yet", |status| status["quorum"] == true).await?;
     session.terminal.print(&format!("the cluster goes on in epoch {}", plan.epoch))?;
     Ok(())
 }
 
+/// The replicas that did not take the order to start anew from the chosen one, and what to do.
+fn disobedient(answer: &Value) -> Vec<String> {
+    let orders = answer["orders"].as_array().into_iter().flatten();
+    let failed =
+        orders.filter_map(|order| Some((order["name"].as_str()?, order["error"].as_str()?)));
+    let remark =
+        |(name, error)| format!("{name} did not take the order ({error}): run skein rejoin there");
+    failed.map(remark).collect()
+}
+
 /// Lets the node that is asked start anew in the cluster's present epoch.
 pub(crate) async fn rejoin(session: &Session<'_>, args: &RejoinArgs) -> anyhow::Result<()> {
-    let connection = session.connect().await?;
+    let connection = session.connect_to_itself().await?;
     let question = format!(
         "Put the replica of {} aside and start anew from the cluster's?",
         connection.context
@@ -103,5 +112,18 @@ async fn until(
     bail!("{missing}, after {} s; see: skein status", RESTART_TIMEOUT.as_secs())
 }
 
-/// How long one look at the status may take: a node that restarts may leave it unanswered.
-const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(5);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn replicas_that_did_not_take_the_order_are_named() {
+        let answer = json!({"orders": [
+            {"name": "h3", "error": null},
+            {"name": "h4", "error": "the disk is full"},
+        ]});
+        let expected = "h4 did not take the order (the disk is full): run skein rejoin there";
+        assert_eq!(disobedient(&answer), [expected]);
+        assert!(disobedient(&Value::Null).is_empty());
+    }
+}

@@ -35,7 +35,12 @@ pub(crate) struct StatusArgs {
 }
 
 pub(crate) async fn run(session: &Session<'_>, args: &StatusArgs) -> anyhow::Result<()> {
-    let connection = session.connect().await?;
+    // How one node sees the cluster no other node can say.
+    let connection = if session.names_server() {
+        session.connect_to_itself().await?
+    } else {
+        session.connect().await?
+    };
     if args.peers {
         return peers(session, args, &connection).await;
     }

@@ -32,6 +32,12 @@ struct Replica {
     applied: u64,
     #[serde(default)]
     leader: Option<String>,
+    /// The later epoch that went on without it.
+    #[serde(default)]
+    outdated: Option<String>,
+    /// What keeps it from working.
+    #[serde(default)]
+    failure: Option<String>,
     #[serde(default)]
     error: Option<String>,
 }
@@ -69,7 +75,14 @@ fn row(replica: &Replica, lead: Option<&str>) -> Vec<Cell> {
         row.push(Cell::new(error, Tone::Bad));
         return row;
     }
-    let chosen = if lead == Some(replica.name.as_str()) { "the freshest" } else { "" };
+    let remark = match replica {
+        _ if lead == Some(replica.name.as_str()) => Cell::new("the freshest", Tone::Good),
+        Replica { failure: Some(failure), .. } => Cell::new(failure, Tone::Bad),
+        Replica { outdated: Some(epoch), .. } => {
+            Cell::new(format!("left behind by epoch {epoch}"), Tone::Warning)
+        }
+        _ => Cell::plain(""),
+    };
     vec![
         Cell::plain(&replica.name),
         Cell::plain(&replica.epoch),
@@ -77,7 +90,7 @@ fn row(replica: &Replica, lead: Option<&str>) -> Vec<Cell> {
         Cell::plain(replica.last_log_index.to_string()),
         Cell::plain(replica.applied.to_string()),
         Cell::plain(replica.leader.as_deref().unwrap_or("none")),
-        Cell::new(chosen, Tone::Good),
+        remark,
     ]
 }
 
@@ -122,5 +135,19 @@ mod tests {
         }))
         .unwrap();
         insta::assert_snapshot!(render(&recovery, Palette::PLAIN));
+    }
+
+    #[test]
+    fn a_replica_that_cannot_lead_says_why() {
+        let recovery: Recovery = serde_json::from_value(json!({
+            "replicas": [
+                {"name": "h1", "epoch": "1", "outdated": "2", "failure": null},
+                {"name": "h2", "epoch": "1", "failure": "the disk is full"},
+            ],
+            "refusal": "no replica can be recovered",
+        }))
+        .unwrap();
+        let text = render(&recovery, Palette::PLAIN);
+        assert!(text.contains("left behind by epoch 2") && text.contains("the disk is full"));
     }
 }
