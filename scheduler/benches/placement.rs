@@ -2,7 +2,7 @@
 //! passes over one snapshot. Run with `cargo bench -p skein-scheduler`.
 #![allow(clippy::print_stdout, reason = "a bench prints its figures")]
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use skein_scheduler::{Decision, NodeView, PodView, Resources, Snapshot, Strategy, schedule};
 
@@ -50,8 +50,12 @@ fn node(index: usize) -> NodeView {
 /// Pods of fifty workloads.
 fn pod(index: usize) -> PodView {
     PodView {
-        requests: Resources { cpu_milli: 100, memory_bytes: 128 << 20, ..Resources::default() },
-        owner: Some(format!("workload-{}", index % 50)),
+        requests: Arc::new(Resources {
+            cpu_milli: 100,
+            memory_bytes: 128 << 20,
+            ..Resources::default()
+        }),
+        owner: Some(format!("workload-{}", index % 50).into()),
         ..PodView::default()
     }
 }

@@ -1,6 +1,6 @@
 //! Pods as the scheduler sees them.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use crate::{Resources, Term, Toleration};
 
@@ -39,12 +39,12 @@ impl HostPort {
 }
 
 /// A pod that waits for a node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodView {
     /// What the pod asks for.
-    pub requests: Resources,
+    pub requests: Arc<Resources>,
     /// The ports it takes on its host.
-    pub host_ports: Vec<HostPort>,
+    pub host_ports: Arc<[HostPort]>,
     /// Labels its node must have.
     pub node_selector: BTreeMap<String, String>,
     /// Required node affinity: one of the terms must match. `None` asks for nothing.
@@ -54,18 +54,19 @@ pub struct PodView {
     /// Higher goes first.
     pub priority: i32,
     /// Names the set of equal pods it belongs to; [`crate::Strategy::Spread`] keeps those apart.
-    pub owner: Option<String>,
+    pub owner: Option<Arc<str>>,
 }
 
-/// A pod that has its node and takes its share there.
+/// A pod that has its node and takes its share there. Cheap to make: there are as many as pods run
+/// in the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BoundPod {
     /// The node's name; a pod on a node that the snapshot does not have counts nowhere.
-    pub node: String,
+    pub node: Arc<str>,
     /// What it asked for.
-    pub requests: Resources,
+    pub requests: Arc<Resources>,
     /// The ports it has on its host.
-    pub host_ports: Vec<HostPort>,
+    pub host_ports: Arc<[HostPort]>,
     /// The set of equal pods it belongs to.
-    pub owner: Option<String>,
+    pub owner: Option<Arc<str>>,
 }

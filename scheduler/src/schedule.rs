@@ -1,6 +1,7 @@
 //! The pass over all pending pods.
 
 use std::{
+    borrow::Borrow,
     cmp::Reverse,
     collections::{BTreeMap, HashMap},
 };
@@ -36,13 +37,18 @@ pub enum Decision {
 /// the order of the slice. Each decision takes its share before the next one is made.
 ///
 /// Pure and deterministic: equal input gives equal output.
-pub fn schedule(snapshot: &Snapshot, pending: &[PodView], strategy: Strategy) -> Vec<Decision> {
+pub fn schedule(
+    snapshot: &Snapshot,
+    pending: &[impl Borrow<PodView>],
+    strategy: Strategy,
+) -> Vec<Decision> {
+    let pending: Vec<&PodView> = pending.iter().map(Borrow::borrow).collect();
     let mut order: Vec<usize> = (0..pending.len()).collect();
     order.sort_by_key(|&index| Reverse(pending[index].priority));
-    let mut pass = Pass::new(snapshot, pending, strategy);
+    let mut pass = Pass::new(snapshot, &pending, strategy);
     let mut decisions = vec![Decision::Refuse(Unschedulable::default()); pending.len()];
     for index in order {
-        decisions[index] = pass.decide(&pending[index]);
+        decisions[index] = pass.decide(pending[index]);
     }
     decisions
 }
@@ -58,7 +64,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(snapshot: &'a Snapshot, pending: &'a [PodView], strategy: Strategy) -> Self {
+    fn new(snapshot: &'a Snapshot, pending: &[&'a PodView], strategy: Strategy) -> Self {
         let nodes = snapshot.nodes.as_slice();
         let index_of: HashMap<&str, usize> =
             nodes.iter().enumerate().map(|(index, node)| (node.name.as_str(), index)).collect();
@@ -72,7 +78,7 @@ impl<'a> Pass<'a> {
         }
         let mut ledgers = vec![Ledger::default(); nodes.len()];
         for BoundPod { node, requests, host_ports, owner } in &snapshot.bound {
-            let Some(&index) = index_of.get(node.as_str()) else { continue };
+            let Some(&index) = index_of.get(&**node) else { continue };
             ledgers[index].book(requests, host_ports);
             if let Some(counts) = owner.as_deref().and_then(|owner| siblings.get_mut(owner)) {
                 counts[index] += 1;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use skein_objects::registry;
 use skein_runtime::{ContainerRuntime, RuntimeError};
-use skein_storage::{EventRecorder, Filter, Informer, Storage};
+use skein_storage::{EventRecorder, Informer, Storage};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -14,7 +15,7 @@ use crate::{
     AgentConfig, LogError, LogLines, LogRequest, PodNetwork,
     host::{Health, Host, NetworkHealth},
     limits, logs, node,
-    pods::{Pods, is_bound},
+    pods::{Pods, bound_to},
 };
 
 /// The agent of this host. Cheap to clone.
@@ -35,10 +36,10 @@ impl Agent {
         cancel: CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
-        let own = config.node_name.clone();
-        let bound: Filter<Pod> = Arc::new(move |pod| is_bound(pod, &own));
-        let pods = Informer::start(&storage, Some(bound), &tasks, cancel.clone());
-        let nodes = Informer::<Node>::start(&storage, None, &tasks, cancel.clone());
+        let own = bound_to(config.node_name.clone());
+        let kind = registry().of::<Pod>();
+        let pods = Informer::start(&storage, kind, own, &tasks, cancel.clone());
+        let nodes = Informer::<Node>::whole(&storage, &tasks, cancel.clone());
         let host = Arc::new(Host {
             starts: Arc::new(Semaphore::new(config.concurrent_starts.max(1))),
             pulls: Semaphore::new(limits::CONCURRENT_PULLS),

@@ -29,8 +29,8 @@ use crate::{
     limits,
     worker::{Assignment, Worker, WorkerHandle},
 };
-pub(crate) use ownership::is_bound;
 use ownership::{Ownership, confirm, pod_of, uid_of};
+pub(crate) use ownership::{bound_to, is_bound};
 
 /// The pods of this host.
 pub(crate) struct Pods {
@@ -159,9 +159,9 @@ impl Pods {
     }
 
     /// A change of one pod reaches its worker at once; what piled up is looked at as a whole.
-    fn changed(&mut self, change: &Change) {
+    fn changed(&mut self, change: &Change<Pod>) {
         match change {
-            Change::Object { namespace, name } => match self.informer.get(namespace, name) {
+            Change::Object { namespace, name, .. } => match self.informer.get(namespace, name) {
                 Some(pod) if !self.has_namesake(&pod) => self.assign(pod),
                 _ => self.reconcile(),
             },

@@ -6,17 +6,18 @@ use std::{future::Future, sync::Arc};
 use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{Namespace, Node, Pod},
+        core::v1::{Namespace, Node},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use skein_consensus::Revision;
-use skein_storage::{Change, EventRecorder, Informer, Storage};
+use skein_storage::{Change, EventRecorder, Informer, Storage, View};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     fence::Fenced,
     limits::{OWN_WRITES_DEADLINE, RESYNC},
+    pod::Pod,
     reconcile::ObjectKey,
     standby::Standby,
 };
@@ -77,15 +78,13 @@ impl Cluster {
         });
     }
 
-    /// Tells `look` of every object that changes, and `None` whenever all must be looked at: now,
-    /// from time to time, and after changes were missed.
-    pub(crate) fn follow<T>(
+    /// Tells `look` of every change, and to look at everything now, from time to time, and after
+    /// changes were missed.
+    pub(crate) fn follow<V: View>(
         &self,
-        informer: &Informer<T>,
-        mut look: impl FnMut(Option<ObjectKey>) + Send + 'static,
-    ) where
-        T: Send + Sync + 'static,
-    {
+        informer: &Informer<V>,
+        mut look: impl FnMut(Change<V>) + Send + 'static,
+    ) {
         let mut changes = informer.changes();
         self.spawn(async move {
             let mut resync = tokio::time::interval(RESYNC);
@@ -95,8 +94,7 @@ impl Cluster {
                     _ = resync.tick() => Some(Change::Resync),
                 };
                 match change {
-                    Some(Change::Object { namespace, name }) => look(Some((namespace, name))),
-                    Some(Change::Resync) => look(None),
+                    Some(change) => look(change),
                     None => return,
                 }
             }
@@ -119,7 +117,7 @@ pub(crate) fn revision_of(meta: &ObjectMeta) -> Revision {
 /// Waits until `informer` shows what was written up to `revision`, so that the next look sees it.
 /// Gives up after a while and says so by false: a late look is only slower where writes carry
 /// preconditions, but would create once more what was created.
-pub(crate) async fn see_own_writes<T>(informer: &Informer<T>, revision: Revision) -> bool {
+pub(crate) async fn see_own_writes<V: View>(informer: &Informer<V>, revision: Revision) -> bool {
     let seen = tokio::time::timeout(OWN_WRITES_DEADLINE, informer.caught_up(revision)).await;
     if seen.is_err() {
         tracing::debug!(%revision, "own writes are not visible yet");

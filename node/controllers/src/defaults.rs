@@ -9,7 +9,7 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use skein_objects::{Reason, StatusError};
-use skein_storage::Informer;
+use skein_storage::{Change, Informer};
 
 use crate::{
     cluster::{Cluster, key_of},
@@ -34,14 +34,14 @@ pub(crate) fn start(cluster: &Cluster) {
     cluster.follow(&cluster.namespaces, {
         let queue = queue.clone();
         move |changed| match changed {
-            Some((_, name)) => queue.add(name),
-            None => all(),
+            Change::Object { name, .. } => queue.add(name),
+            Change::Resync => all(),
         }
     });
     cluster.follow(&accounts, {
         let queue = queue.clone();
         move |changed| {
-            if let Some((namespace, _)) = changed {
+            if let Change::Object { namespace, .. } = changed {
                 queue.add(namespace);
             }
         }

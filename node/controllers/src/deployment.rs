@@ -14,13 +14,14 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use skein_objects::StatusError;
+use skein_storage::Change;
 
 use crate::{
     cluster::{Cluster, key_of},
-    owned::Owned,
-    owner::controller_of,
+    owner::{controller_of, is_controlled_by},
+    pod::{Group, Pod},
     queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
 };
@@ -36,33 +37,34 @@ pub(crate) fn start(cluster: &Cluster) {
     cluster.follow(&cluster.deployments, {
         let (queue, all) = (queue.clone(), all.clone());
         move |changed| match changed {
-            Some(key) => queue.add(key),
-            None => all(),
+            Change::Object { namespace, name, .. } => queue.add((namespace, name)),
+            Change::Resync => all(),
         }
     });
     cluster.follow(&cluster.sets, {
         let (sets, deployments, queue) =
             (cluster.sets.clone(), cluster.deployments.clone(), queue.clone());
-        let mut owned = Owned::by("Deployment");
         move |changed| match changed {
-            Some(key) => {
-                let set = sets.get(&key.0, &key.1);
-                owned.note(&key, set.as_deref()).into_iter().for_each(|owner| queue.add(owner));
+            Change::Object { namespace, name, former } => {
+                let set = sets.get(&namespace, &name);
+                let owners = [&former, &set].into_iter().flatten().filter_map(|set| owner_of(set));
+                owners.for_each(|owner| queue.add(owner));
                 if set.is_some_and(|set| controller_of(&set.metadata).is_none()) {
-                    let candidates = deployments.list_namespace(&key.0);
+                    let candidates = deployments.list_namespace(&namespace);
                     candidates.iter().for_each(|object| queue.add(key_of(&object.metadata)));
                 }
             }
-            None => {
-                for set in sets.list() {
-                    owned.note(&key_of(&set.metadata), Some(&*set));
-                }
-                all();
-            }
+            Change::Resync => all(),
         }
     });
     let controller = Arc::new(Controller { actor: Actor::new(cluster), cluster: cluster.clone() });
     cluster.tasks.spawn(work(controller, queue, cluster.cancel.clone()));
+}
+
+/// The deployment that controls a set.
+fn owner_of(set: &ReplicaSet) -> Option<ObjectKey> {
+    let owner = controller_of(&set.metadata).filter(|owner| owner.kind == "Deployment")?;
+    Some((key_of(&set.metadata).0, owner.name.as_str().into()))
 }
 
 struct Controller {
@@ -84,8 +86,13 @@ impl Reconciler for Controller {
         };
         let sets = self.cluster.sets.list_namespace(namespace);
         let seen: Vec<&ReplicaSet> = sets.iter().map(|set| &**set).collect();
-        let pods = self.cluster.pods.list_namespace(namespace);
-        let pods: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
+        let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
+        let own = sets.iter().filter(|set| is_controlled_by(&set.metadata, uid));
+        let pods_of = |set: &Arc<ReplicaSet>| {
+            let uid = set.metadata.uid.as_deref().map(Arc::from);
+            self.cluster.pods.list_group(&Group::Controlled(namespace.clone(), uid))
+        };
+        let pods: Vec<Arc<Pod>> = own.flat_map(pods_of).collect();
         let observed = plan::Observed { deployment: &deployment, sets: &seen, pods: &pods };
         let plan = plan::plan(&observed, jiff::Timestamp::now());
         let recheck = plan.recheck;

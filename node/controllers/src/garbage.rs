@@ -20,10 +20,11 @@ use crate::{
     cluster::Cluster,
     queue::Queue,
     reconcile::{Next, Reconciler, work},
+    uid::Uid,
 };
 use act::Actor;
 pub(crate) use graph::Graph;
-use index::{Index, Uid};
+use index::Index;
 
 /// Starts the collector for this term.
 pub(crate) fn start(cluster: &Cluster) {

@@ -17,9 +17,10 @@ mod garbage;
 mod limits;
 mod namespaces;
 mod nodes;
-mod owned;
 mod owner;
+mod placement;
 mod pod;
+mod pool;
 mod queue;
 mod reconcile;
 mod replica_set;
@@ -29,6 +30,7 @@ mod selector;
 mod standby;
 #[cfg(test)]
 mod tests;
+mod uid;
 mod writes;
 
 pub use context::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, PodCidr};

@@ -57,3 +57,7 @@ pub(crate) const MAX_EVENTS: usize = 10_000;
 
 /// How often expired events are looked for.
 pub(crate) const EVENT_SWEEP: Duration = Duration::from_secs(60);
+
+/// How many shared values a pool holds before it looks for those that nobody uses: so few that it
+/// does not matter, so many that it seldom looks.
+pub(crate) const POOL_SWEEP: usize = 1024;

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
 use skein_consensus::{Consistency, ListOptions};
 use skein_objects::{Kind, Propagation, Reason, Scope, StatusError, registry};
-use skein_storage::{DeleteOptions, Storage};
+use skein_storage::{Change, DeleteOptions, Storage};
 
 use crate::{
     cluster::{Cluster, key_of},
@@ -26,15 +26,19 @@ pub(crate) fn start(cluster: &Cluster) {
     cluster.follow(&cluster.namespaces, {
         let (queue, namespaces) = (queue.clone(), namespaces.clone());
         move |changed| match changed {
-            Some(key) => queue.add(key),
-            None => namespaces.list().iter().for_each(|one| queue.add(key_of(&one.metadata))),
+            Change::Object { namespace, name, .. } => queue.add((namespace, name)),
+            Change::Resync => {
+                namespaces.list().iter().for_each(|one| queue.add(key_of(&one.metadata)))
+            }
         }
     });
     cluster.follow(&cluster.pods, {
         let queue = queue.clone();
         move |changed| {
-            let namespace = changed.and_then(|(namespace, _)| namespaces.get("", &namespace));
-            if let Some(ending) = namespace.filter(|namespace| is_ending(namespace)) {
+            if let Change::Object { namespace, .. } = changed
+                && let Some(ending) = namespaces.get("", &namespace)
+                && is_ending(&ending)
+            {
                 queue.add(key_of(&ending.metadata));
             }
         }

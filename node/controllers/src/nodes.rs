@@ -15,15 +15,16 @@ mod tests;
 use std::{collections::HashMap, sync::Arc};
 
 use async_trait::async_trait;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::Node;
 use skein_objects::StatusError;
+use skein_storage::Change;
 use tokio::sync::watch;
 
 use crate::{
     cluster::{Cluster, key_of},
     context::{ControllerConfig, LeaderContext, Liveness},
     limits::UNKNOWN_NODE_GRACE,
-    pod,
+    pod::Group,
     queue::Queue,
     reconcile::{Next, Reconciler, work},
 };
@@ -42,22 +43,26 @@ pub(crate) fn start(cluster: &Cluster, context: &LeaderContext) {
     cluster.follow(&cluster.nodes, {
         let (queue, all) = (queue.clone(), all.clone());
         move |changed| match changed {
-            Some((_, name)) => queue.add(name),
-            None => all(),
+            Change::Object { name, .. } => queue.add(name),
+            Change::Resync => all(),
         }
     });
     cluster.follow(&cluster.pods, {
         let (pods, queue) = (cluster.pods.clone(), queue.clone());
-        let look = move |pod: &Pod| {
-            if let Some(name) = pod::node_name(pod)
-                && nodes.get("", name).is_none_or(|node| eviction::evicts(&node))
-            {
-                queue.add(Arc::from(name));
+        let look = move |name: Arc<str>| {
+            if nodes.get("", &name).is_none_or(|node| eviction::evicts(&node)) {
+                queue.add(name);
             }
         };
         move |changed| match changed {
-            Some((namespace, name)) => pods.get(&namespace, &name).iter().for_each(|pod| look(pod)),
-            None => pods.list().iter().for_each(|pod| look(pod)),
+            Change::Object { namespace, name, .. } => {
+                let pod = pods.get(&namespace, &name);
+                pod.and_then(|pod| pod.node.clone()).into_iter().for_each(&look);
+            }
+            Change::Resync => pods.groups().into_iter().for_each(|group| match group {
+                Group::Bound(name) => look(name),
+                Group::Controlled(..) | Group::Waiting => {}
+            }),
         }
     });
     let mut liveness = context.liveness.clone();
@@ -94,9 +99,7 @@ impl Reconciler for Controller {
     }
 
     async fn reconcile(&self, name: &Arc<str>) -> Result<Next, StatusError> {
-        let pods = self.cluster.pods.list();
-        let pods: Vec<_> =
-            pods.into_iter().filter(|pod| pod::node_name(pod) == Some(name)).collect();
+        let pods = self.cluster.pods.list_group(&Group::Bound(name.clone()));
         let Some(node) = self.cluster.nodes.get("", name) else {
             self.actor.forget_pods(name, &pods).await?;
             return Ok(Next::Settled);
@@ -107,11 +110,10 @@ impl Reconciler for Controller {
         // Always the newest version: a range may just have been written.
         let node = self.cluster.nodes.get("", name).unwrap_or(node);
         let now = jiff::Timestamp::now();
-        let seen: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
         let plan = plan::plan(
             &Observed {
                 node: &node,
-                pods: &seen,
+                pods: &pods,
                 verdict: self.verdict(&node),
                 refuge: self.has_refuge(name),
                 not_ready_grace: self.config.not_ready_grace,
@@ -119,7 +121,7 @@ impl Reconciler for Controller {
             now,
         );
         let recheck = plan.recheck;
-        self.actor.act(&node, &pods, plan, now).await?;
+        self.actor.act(&node, plan, now).await?;
         Ok(recheck.into())
     }
 }

@@ -5,6 +5,8 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference},
 };
 
+use crate::pod::Pod;
+
 /// The reference to the one owner that controls the object.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
     meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
@@ -45,17 +47,46 @@ pub(crate) enum Claim {
     Foreign,
 }
 
-/// Decides whether the owner of `uid` claims the object. An owner or an object that is being
-/// deleted changes nothing.
-pub(crate) fn claim(owner: &ObjectMeta, object: &ObjectMeta, selected: bool) -> Claim {
+/// An object that may be claimed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claimed<'a> {
+    /// The uid of its controller.
+    pub(crate) controller: Option<&'a str>,
+    /// Whether it is being deleted.
+    pub(crate) is_leaving: bool,
+}
+
+impl<'a> From<&'a ObjectMeta> for Claimed<'a> {
+    fn from(meta: &'a ObjectMeta) -> Self {
+        Self {
+            controller: controller_of(meta).map(|controller| controller.uid.as_str()),
+            is_leaving: meta.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl<'a> From<&'a Pod> for Claimed<'a> {
+    fn from(pod: &'a Pod) -> Self {
+        Self { controller: pod.controller(), is_leaving: pod.is_terminating }
+    }
+}
+
+/// Decides whether `owner` claims the object. An owner or an object that is being deleted changes
+/// nothing.
+pub(crate) fn claim<'a>(
+    owner: &ObjectMeta,
+    object: impl Into<Claimed<'a>>,
+    selected: bool,
+) -> Claim {
     let uid = owner.uid.as_deref().unwrap_or_default();
     let leaving = owner.deletion_timestamp.is_some();
-    match controller_of(object) {
-        Some(controller) if controller.uid != uid => Claim::Foreign,
+    let object = object.into();
+    match object.controller {
+        Some(controller) if controller != uid => Claim::Foreign,
         Some(_) if selected || leaving => Claim::Owned,
-        Some(_) if object.deletion_timestamp.is_some() => Claim::Foreign,
+        Some(_) if object.is_leaving => Claim::Foreign,
         Some(_) => Claim::Release,
-        None if selected && !leaving && object.deletion_timestamp.is_none() => Claim::Adopt,
+        None if selected && !leaving && !object.is_leaving => Claim::Adopt,
         None => Claim::Foreign,
     }
 }

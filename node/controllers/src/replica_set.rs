@@ -10,13 +10,13 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
+use k8s_openapi::api::apps::v1::ReplicaSet;
 use skein_objects::StatusError;
+use skein_storage::Change;
 
 use crate::{
     cluster::{Cluster, key_of},
-    owned::Owned,
-    owner::controller_of,
+    pod::{Group, Pod},
     queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
     selector::Selector,
@@ -34,38 +34,40 @@ pub(crate) fn start(cluster: &Cluster) {
     cluster.follow(&cluster.sets, {
         let (queue, all) = (queue.clone(), all.clone());
         move |changed| match changed {
-            Some(key) => queue.add(key),
-            None => all(),
+            Change::Object { namespace, name, .. } => queue.add((namespace, name)),
+            Change::Resync => all(),
         }
     });
     cluster.follow(&cluster.pods, {
         let (pods, queue) = (cluster.pods.clone(), queue.clone());
-        let mut owned = Owned::by("ReplicaSet");
         move |changed| match changed {
-            Some(key) => {
-                let pod = pods.get(&key.0, &key.1);
-                let owners = owned.note(&key, pod.as_deref());
-                let orphan = pod.filter(|pod| controller_of(&pod.metadata).is_none());
-                let adopters = orphan.map(|pod| adopters(&sets.list_namespace(&key.0), &pod));
-                owners.into_iter().chain(adopters.into_iter().flatten()).for_each(|k| queue.add(k));
-            }
-            None => {
-                for pod in pods.list() {
-                    owned.note(&key_of(&pod.metadata), Some(&*pod));
+            Change::Object { namespace, name, former } => {
+                let pod = pods.get(&namespace, &name);
+                let owners = [&former, &pod].into_iter().flatten().filter_map(|pod| owner_of(pod));
+                owners.for_each(|owner| queue.add(owner));
+                if let Some(orphan) = pod.filter(|pod| pod.controller().is_none()) {
+                    let adopters = adopters(&sets.list_namespace(&namespace), &orphan);
+                    adopters.into_iter().for_each(|adopter| queue.add(adopter));
                 }
-                all();
             }
+            Change::Resync => all(),
         }
     });
     let controller = Arc::new(Controller { actor: Actor::new(cluster), cluster: cluster.clone() });
     cluster.tasks.spawn(work(controller, queue, cluster.cancel.clone()));
 }
 
+/// The set that controls a pod.
+fn owner_of(pod: &Pod) -> Option<ObjectKey> {
+    let owner = pod.shape.controller.as_ref().filter(|owner| owner.kind == "ReplicaSet")?;
+    Some((pod.namespace.clone(), owner.name.clone()))
+}
+
 /// The sets that could adopt a pod.
 fn adopters(sets: &[Arc<ReplicaSet>], pod: &Pod) -> Vec<ObjectKey> {
     let fits = |set: &&Arc<ReplicaSet>| {
         let selector = Selector::of(set.spec.as_ref().map(|spec| &spec.selector));
-        selector.picks(&pod.metadata.labels)
+        selector.picks(&pod.shape.labels)
     };
     sets.iter().filter(fits).map(|set| key_of(&set.metadata)).collect()
 }
@@ -87,10 +89,14 @@ impl Reconciler for Controller {
         self.actor.settle_doubt(key).await?;
         let (namespace, name) = key;
         let Some(set) = self.cluster.sets.get(namespace, name) else { return Ok(Next::Settled) };
-        let pods = self.cluster.pods.list_namespace(namespace);
-        let seen: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
+        let pods_of = |controller: Option<&str>| {
+            let group = Group::Controlled(namespace.clone(), controller.map(Arc::from));
+            self.cluster.pods.list_group(&group)
+        };
+        let mut pods = pods_of(Some(set.metadata.uid.as_deref().unwrap_or_default()));
+        pods.extend(pods_of(None));
         let now = jiff::Timestamp::now();
-        let plan = plan::plan(&plan::Observed { set: &set, pods: &seen }, now);
+        let plan = plan::plan(&plan::Observed { set: &set, pods: &pods }, now);
         let recheck = plan.recheck;
         self.actor.act(&set, &pods, plan, now).await?;
         Ok(recheck.into())

@@ -7,22 +7,25 @@ mod convert;
 mod hold;
 #[cfg(test)]
 mod tests;
-mod wait;
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodCondition};
+use k8s_openapi::api::core::v1::{self, PodCondition};
 use skein_objects::StatusError;
-use skein_scheduler::{Decision, Snapshot, Strategy, schedule};
+use skein_scheduler::{BoundPod, Decision, Snapshot, Strategy, schedule};
 use skein_storage::{Client, EventRecorder, EventType};
 use tokio::{sync::Notify, time::Instant};
 
-use crate::{cluster::Cluster, limits::GATHER, pod, reconcile::is_race, writes::concurrently};
-use convert::{bound_pod, node_view, pod_view};
+use crate::{
+    cluster::Cluster,
+    limits::GATHER,
+    pod::{Group, Pod},
+    reconcile::is_race,
+    uid::Uid,
+    writes::concurrently,
+};
+use convert::{bound_pod, node_view};
 use hold::Holds;
 
 const SCHEDULER: &str = "default-scheduler";
@@ -30,12 +33,14 @@ const SCHEDULER: &str = "default-scheduler";
 /// Starts the scheduler for this term.
 pub(crate) fn start(cluster: &Cluster, strategy: Strategy) {
     let changed = Arc::new(Notify::new());
-    let wake = |changed: &Arc<Notify>| {
+    cluster.follow(&cluster.pods, {
         let changed = changed.clone();
         move |_| changed.notify_one()
-    };
-    cluster.follow(&cluster.pods, wake(&changed));
-    cluster.follow(&cluster.nodes, wake(&changed));
+    });
+    cluster.follow(&cluster.nodes, {
+        let changed = changed.clone();
+        move |_| changed.notify_one()
+    });
     let mut scheduler = Scheduler {
         pods: cluster.storage.typed(),
         cluster: cluster.clone(),
@@ -61,11 +66,11 @@ pub(crate) fn start(cluster: &Cluster, strategy: Strategy) {
 
 struct Scheduler {
     cluster: Cluster,
-    pods: Client<Pod>,
+    pods: Client<v1::Pod>,
     events: EventRecorder,
     strategy: Strategy,
     /// Bindings that were written but that the informer does not show yet, by the pod's uid.
-    assumed: HashMap<String, String>,
+    assumed: HashMap<Uid, Arc<str>>,
     /// Pods whose last decision could not be written.
     holds: Holds,
 }
@@ -74,11 +79,12 @@ impl Scheduler {
     /// Decides about all pending pods and writes the decisions. A pod is held back for a while if
     /// its write failed for another reason than that the pod had changed.
     async fn pass(&mut self) {
-        let (pending, snapshot) = self.observe();
+        let (pending, assumed) = self.waiting();
         if pending.is_empty() {
             return;
         }
-        let views: Vec<_> = pending.iter().map(|pod| pod_view(pod)).collect();
+        let snapshot = self.observe(assumed);
+        let views: Vec<_> = pending.iter().map(|pod| &pod.shape.placement).collect();
         let decisions = schedule(&snapshot, &views, self.strategy);
         let writes = pending.into_iter().zip(decisions).map(|(pod, decision)| {
             let this = &*self;
@@ -87,7 +93,7 @@ impl Scheduler {
                 let written = match decision {
                     Decision::Place(index) => {
                         let node = &nodes[index].name;
-                        this.bind(&pod, node).await.map(|()| Some(node.clone()))
+                        this.bind(&pod, node).await.map(|()| Some(Arc::from(node.as_str())))
                     }
                     Decision::Refuse(why) => {
                         this.refuse(&pod, &why.to_string()).await.map(|()| None)
@@ -97,80 +103,71 @@ impl Scheduler {
             }
         });
         for (pod, written) in concurrently(writes).await {
-            let uid = uid_of(&pod);
             match written {
                 Ok(node) => {
-                    self.holds.release(uid);
-                    self.assumed.extend(node.map(|node| (uid.to_owned(), node)));
+                    self.holds.release(&pod.uid);
+                    self.assumed.extend(node.map(|node| (pod.uid.clone(), node)));
                 }
-                Err(error) if is_race(&error) => self.holds.release(uid),
+                Err(error) if is_race(&error) => self.holds.release(&pod.uid),
                 Err(error) => {
-                    let (namespace, name) = names(&pod);
+                    let Pod { namespace, name, .. } = &*pod;
                     tracing::warn!(
-                        namespace, name, %error, "a scheduling decision could not be written"
+                        %namespace, %name, %error, "a scheduling decision could not be written"
                     );
-                    self.holds.fail(uid, Instant::now());
+                    self.holds.fail(&pod.uid, Instant::now());
                 }
             }
         }
     }
 
-    /// The pods that wait and are not held back, oldest first, and everything a decision about
-    /// them depends on.
-    fn observe(&mut self) -> (Vec<Arc<Pod>>, Snapshot) {
-        let (mut pending, mut snapshot, mut assumed) =
-            (Vec::new(), Snapshot::default(), HashMap::new());
-        let pods = self.cluster.pods.list();
-        if !pods.iter().any(|pod| wait::waits_for_node(pod)) {
-            self.assumed.clear();
-            self.holds.keep(&HashSet::new());
-            return (pending, snapshot);
-        }
-        for pod in pods {
-            let uid = uid_of(&pod);
-            if let Some(node) = pod::node_name(&pod) {
-                if !pod::is_finished(&pod) {
-                    snapshot.bound.push(bound_pod(&pod, node));
-                }
-            } else if let Some((uid, node)) = self.assumed.remove_entry(uid) {
-                snapshot.bound.push(bound_pod(&pod, &node));
+    /// The pods that wait and are not held back, oldest first, and those that only seem to wait.
+    fn waiting(&mut self) -> (Vec<Arc<Pod>>, Vec<BoundPod>) {
+        let (mut pending, mut bound, mut assumed) = (Vec::new(), Vec::new(), HashMap::new());
+        for pod in self.cluster.pods.list_group(&Group::Waiting) {
+            if let Some((uid, node)) = self.assumed.remove_entry(&pod.uid) {
+                bound.push(bound_pod(&pod, node.clone()));
                 assumed.insert(uid, node);
-            } else if wait::waits_for_node(&pod) {
+            } else {
                 pending.push(pod);
             }
         }
         self.assumed = assumed;
-        self.holds.keep(&pending.iter().map(|pod| uid_of(pod)).collect());
+        self.holds.keep(&pending.iter().map(|pod| &pod.uid).collect());
         let now = Instant::now();
-        pending.retain(|pod| !self.holds.holds(uid_of(pod), now));
-        pending.sort_by_cached_key(|pod| wait::place_in_line(pod));
+        pending.retain(|pod| !self.holds.holds(&pod.uid, now));
+        // Names decide between those of one second: they are in order already.
+        pending.sort_by_key(|pod| pod.created);
+        (pending, bound)
+    }
+
+    /// Everything that a decision depends on beside the pods it is about.
+    fn observe(&self, mut bound: Vec<BoundPod>) -> Snapshot {
+        let pods = self.cluster.pods.list();
+        let running = pods.iter().filter(|pod| !pod.is_finished());
+        bound.extend(running.filter_map(|pod| Some(bound_pod(pod, pod.node.clone()?))));
         let nodes = self.cluster.nodes.list();
         let nodes = nodes.iter().filter(|node| node.metadata.deletion_timestamp.is_none());
-        snapshot.nodes = nodes.map(|node| node_view(node)).collect();
-        (pending, snapshot)
+        Snapshot { nodes: nodes.map(|node| node_view(node)).collect(), bound }
     }
 
     async fn bind(&self, pod: &Pod, node: &str) -> Result<(), StatusError> {
-        let (namespace, name) = names(pod);
-        let uid = pod.metadata.uid.as_deref();
-        self.cluster.storage.bind(namespace, name, node, uid).await?;
+        let Pod { namespace, name, .. } = pod;
+        let uid = pod.uid.to_string();
+        self.cluster.storage.bind(namespace, name, node, Some(&uid)).await?;
         let message = format!("Successfully assigned {namespace}/{name} to {node}");
-        self.events.event(pod, EventType::Normal, "Scheduled", message);
+        self.events.event_about(pod.reference(), EventType::Normal, "Scheduled", message);
         Ok(())
     }
 
     /// Says on the pod why it waits, unless it already says so.
     async fn refuse(&self, pod: &Pod, why: &str) -> Result<(), StatusError> {
-        let said = pod::condition(pod, "PodScheduled").and_then(|said| said.message.as_deref());
-        if said == Some(why) {
+        if pod.refusal.as_deref() == Some(why) {
             return Ok(());
         }
-        self.events.event(pod, EventType::Warning, "FailedScheduling", why);
-        let (namespace, name) = names(pod);
+        self.events.event_about(pod.reference(), EventType::Warning, "FailedScheduling", why);
         let now = Timestamp::now();
-        let uid = pod.metadata.uid.clone();
-        let write = self.pods.modify_status(namespace, name, |fresh| {
-            if fresh.metadata.uid == uid && pod::node_name(fresh).is_none() {
+        let write = self.pods.modify_status(&pod.namespace, &pod.name, |fresh| {
+            if pod.is(fresh) && !is_bound(fresh) {
                 note_refusal(fresh, why, now);
             }
         });
@@ -178,7 +175,12 @@ impl Scheduler {
     }
 }
 
-fn note_refusal(pod: &mut Pod, why: &str, now: Timestamp) {
+fn is_bound(pod: &v1::Pod) -> bool {
+    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
+    node.is_some_and(|node| !node.is_empty())
+}
+
+fn note_refusal(pod: &mut v1::Pod, why: &str, now: Timestamp) {
     let status = pod.status.get_or_insert_default();
     let conditions = status.conditions.get_or_insert_default();
     let position = conditions.iter().position(|condition| condition.type_ == "PodScheduled");
@@ -193,15 +195,4 @@ fn note_refusal(pod: &mut Pod, why: &str, now: Timestamp) {
         ..PodCondition::default()
     };
     conditions.insert(position.unwrap_or(conditions.len()), condition);
-}
-
-fn uid_of(pod: &Pod) -> &str {
-    pod.metadata.uid.as_deref().unwrap_or_default()
-}
-
-fn names(pod: &Pod) -> (&str, &str) {
-    (
-        pod.metadata.namespace.as_deref().unwrap_or_default(),
-        pod.metadata.name.as_deref().unwrap_or_default(),
-    )
 }

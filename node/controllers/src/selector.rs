@@ -1,9 +1,7 @@
 //! Label selectors of workloads.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1;
-use skein_objects::selector::LabelSelector;
+use skein_objects::selector::{LabelSelector, Labels};
 
 /// A workload's selector. Unlike in queries, an empty one picks nothing: a workload that owned
 /// every pod of its namespace would be an accident.
@@ -17,7 +15,7 @@ impl Selector {
     }
 
     /// Whether it picks an object with these labels.
-    pub(crate) fn picks(&self, labels: &Option<BTreeMap<String, String>>) -> bool {
+    pub(crate) fn picks(&self, labels: &impl Labels) -> bool {
         self.0.as_ref().is_some_and(|selector| selector.matches(labels))
     }
 }

@@ -5,17 +5,21 @@ use k8s_openapi::{
     Metadata, Resource,
     api::{
         apps::v1::{Deployment, ReplicaSet},
-        core::v1::{Namespace, Node, Pod, ServiceAccount},
+        core::v1::{self, Namespace, Node, ServiceAccount},
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::de::DeserializeOwned;
-use skein_consensus::{Revision, SharedStore};
+use skein_consensus::{Record, Revision, SharedStore};
+use skein_objects::registry;
 use skein_storage::{Informer, Storage};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::garbage::Graph;
+use crate::{
+    garbage::Graph,
+    pod::{self, Pod},
+};
 
 /// The warm copies. Cheap to clone.
 #[derive(Clone)]
@@ -41,7 +45,7 @@ impl Standby {
         let standby = Self {
             namespaces: inform(&storage, &tasks, &cancel),
             nodes: inform(&storage, &tasks, &cancel),
-            pods: inform(&storage, &tasks, &cancel),
+            pods: follow_pods(&storage, &tasks, &cancel),
             sets: inform(&storage, &tasks, &cancel),
             deployments: inform(&storage, &tasks, &cancel),
             accounts: inform(&storage, &tasks, &cancel),
@@ -81,9 +85,19 @@ impl Standby {
     }
 }
 
+fn follow_pods(
+    storage: &Storage,
+    tasks: &TaskTracker,
+    cancel: &CancellationToken,
+) -> Informer<Pod> {
+    let reader = pod::Reader::default();
+    let read = Box::new(move |record: &Record| reader.read(record).map(Some));
+    Informer::start(storage, registry().of::<v1::Pod>(), read, tasks, cancel.clone())
+}
+
 fn inform<T>(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -> Informer<T>
 where
     T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
 {
-    Informer::start(storage, None, tasks, cancel.clone())
+    Informer::whole(storage, tasks, cancel.clone())
 }

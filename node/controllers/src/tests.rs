@@ -20,7 +20,7 @@ use skein_storage::{DeleteOptions, Storage};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, Standby, pod, run};
+use crate::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, Standby, pod::seen, run};
 
 /// How long, in simulated time, a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -121,9 +121,9 @@ impl World {
     /// The pods that count, by node.
     async fn running(&self) -> BTreeMap<String, usize> {
         let mut running = BTreeMap::new();
-        for pod in self.pods().await.iter().filter(|pod| pod::is_active(pod)) {
-            if pod::ready_since(pod).is_some() {
-                *running.entry(pod::node_name(pod).unwrap().to_owned()).or_default() += 1;
+        for pod in self.pods().await.iter().map(seen).filter(|pod| pod.is_active()) {
+            if pod.ready_since.is_some() {
+                *running.entry(pod.node.unwrap().to_string()).or_default() += 1;
             }
         }
         running
@@ -183,18 +183,17 @@ impl Hosts {
         }
         let pods = self.storage.typed::<Pod>();
         for pod in pods.list(None).await.unwrap() {
-            let Some(node) = pod::node_name(&pod) else { continue };
-            if !lives(node) {
+            let known = seen(&pod);
+            if !known.node.as_deref().is_some_and(lives) {
                 continue;
             }
-            let (namespace, name) =
-                (pod.metadata.namespace.clone().unwrap(), pod.metadata.name.clone().unwrap());
-            if pod::is_terminating(&pod) {
+            let (namespace, name) = (&known.namespace, &known.name);
+            if known.is_terminating {
                 let options =
                     DeleteOptions { grace_period_seconds: Some(0), ..DeleteOptions::default() };
-                pods.delete(&namespace, &name, &options).await.unwrap();
-            } else if pod::ready_since(&pod).is_none() && !is_broken(&pod) {
-                pods.modify_status(&namespace, &name, run_pod).await.unwrap();
+                pods.delete(namespace, name, &options).await.unwrap();
+            } else if known.ready_since.is_none() && !is_broken(&pod) {
+                pods.modify_status(namespace, name, run_pod).await.unwrap();
             }
         }
     }

@@ -18,7 +18,7 @@ use crate::{ObjectList, Storage, limits::INFORMER_BACKOFF};
 /// A local copy of the objects of a kind.
 pub trait LocalCopy: Send + Sync + 'static {
     /// Takes a fresh listing in place of everything.
-    fn replace(&self, list: &ObjectList);
+    fn replace(&self, list: ObjectList);
 
     /// Takes one change.
     fn apply(&self, event: Event);
@@ -126,8 +126,9 @@ impl Follower {
             Some(revision) => Consistency::AtLeast(revision),
         };
         let list = self.storage.list(self.kind, None, ListOptions::default(), consistency).await?;
-        self.copy.replace(&list);
-        self.seen.send_replace(Some(list.revision));
+        let revision = list.revision;
+        self.copy.replace(list);
+        self.seen.send_replace(Some(revision));
         Ok(())
     }
 

@@ -1,33 +1,37 @@
-//! A typed local copy of a kind that follows the store.
+//! A local copy of a kind that follows the store.
 //!
-//! Each object is decoded once, when it changes, and shared. How the copy is kept current says
-//! [`follow`]. What a reader decides on it may be out of date: writes carry preconditions.
+//! It keeps of each object what its reader needs, read once from the stored bytes when the object
+//! changes, and shares it: a [`View`]. Where objects are few that is the whole object; where they
+//! are many, a part. How the copy is kept current says [`follow`]. What a reader decides on it may
+//! be out of date: writes carry preconditions.
 
 mod cache;
 mod changes;
+mod view;
 
 use std::sync::Arc;
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::de::DeserializeOwned;
-use skein_consensus::{Event, Revision};
-use skein_objects::{Kind, registry};
+use skein_consensus::{Event, Record, Revision};
+use skein_objects::{Kind, StatusError, registry};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{LocalCopy, Object, ObjectList, Progress, Storage, follow::follow};
+use crate::{LocalCopy, ObjectList, Progress, Storage, follow::follow, read_whole};
 use cache::Cache;
 pub use changes::{Change, Changes};
+pub use view::View;
 
-/// Says which objects an informer keeps; all where absent.
-pub type Filter<T> = Arc<dyn Fn(&T) -> bool + Send + Sync>;
+/// Makes of a record what an informer keeps of it; `None` leaves it out.
+pub type Read<V> = Box<dyn Fn(&Record) -> Result<Option<V>, StatusError> + Send + Sync>;
 
 /// A handle on the copy. Cheap to clone.
-pub struct Informer<T> {
-    cache: Arc<Cache<T>>,
+pub struct Informer<V: View> {
+    cache: Arc<Cache<V>>,
     progress: Progress,
 }
 
-impl<T> Clone for Informer<T> {
+impl<V: View> Clone for Informer<V> {
     fn clone(&self) -> Self {
         Self { cache: self.cache.clone(), progress: self.progress.clone() }
     }
@@ -37,21 +41,28 @@ impl<T> Informer<T>
 where
     T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
 {
-    /// Starts following all objects of type `T` that `filter` lets through, until cancelled.
-    pub fn start(
-        storage: &Storage,
-        filter: Option<Filter<T>>,
-        tasks: &TaskTracker,
-        cancel: CancellationToken,
-    ) -> Self {
-        let kind = registry().of::<T>();
-        let cache = Arc::new(Cache::new());
-        let copy = Arc::new(TypedCopy { kind, filter, cache: cache.clone() });
-        Self { cache, progress: follow(storage, kind, copy, tasks, cancel) }
+    /// Starts following all objects of type `T`, until cancelled, and keeps them whole.
+    pub fn whole(storage: &Storage, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
+        let read = Box::new(|record: &Record| read_whole(record).map(Some));
+        Self::start(storage, registry().of::<T>(), read, tasks, cancel)
     }
 }
 
-impl<T> Informer<T> {
+impl<V: View> Informer<V> {
+    /// Starts following all objects of `kind`, until cancelled, and keeps what `read` makes of
+    /// them.
+    pub fn start(
+        storage: &Storage,
+        kind: &'static Kind,
+        read: Read<V>,
+        tasks: &TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        let cache = Arc::new(Cache::new());
+        let copy = Arc::new(Copy { read, cache: cache.clone() });
+        Self { cache, progress: follow(storage, kind, copy, tasks, cancel) }
+    }
+
     /// How far the copy has come.
     pub fn progress(&self) -> &Progress {
         &self.progress
@@ -75,51 +86,53 @@ impl<T> Informer<T> {
     }
 
     /// One object; `namespace` is empty for cluster-scoped kinds.
-    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<T>> {
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<V>> {
         self.cache.get(namespace, name)
     }
 
     /// All objects, in order of namespace and name.
-    pub fn list(&self) -> Vec<Arc<T>> {
+    pub fn list(&self) -> Vec<Arc<V>> {
         self.cache.list()
     }
 
     /// The objects of one namespace, in order of name.
-    pub fn list_namespace(&self, namespace: &str) -> Vec<Arc<T>> {
+    pub fn list_namespace(&self, namespace: &str) -> Vec<Arc<V>> {
         self.cache.list_namespace(namespace)
     }
 
+    /// The objects of one group, in order of namespace and name.
+    pub fn list_group(&self, group: &V::Group) -> Vec<Arc<V>> {
+        self.cache.list_group(group)
+    }
+
+    /// Every group that has objects, in order.
+    pub fn groups(&self) -> Vec<V::Group> {
+        self.cache.groups()
+    }
+
     /// What changes from now on. Subscribe, then look at [`Informer::list`].
-    pub fn changes(&self) -> Changes {
+    pub fn changes(&self) -> Changes<V> {
         self.cache.changes()
     }
 }
 
 /// The copy behind an informer.
-struct TypedCopy<T> {
-    kind: &'static Kind,
-    filter: Option<Filter<T>>,
-    cache: Arc<Cache<T>>,
+struct Copy<V: View> {
+    read: Read<V>,
+    cache: Arc<Cache<V>>,
 }
 
-impl<T> LocalCopy for TypedCopy<T>
-where
-    T: Resource + Metadata<Ty = ObjectMeta> + DeserializeOwned + Send + Sync + 'static,
-{
-    fn replace(&self, list: &ObjectList) {
-        self.cache.replace(list.objects().filter_map(|object| self.decode(&object)).collect());
+impl<V: View> LocalCopy for Copy<V> {
+    fn replace(&self, list: ObjectList) {
+        self.cache.replace(list.records.into_iter().filter_map(|record| self.view(&record)));
     }
 
     fn apply(&self, event: Event) {
         match event {
-            Event::Put { record, .. } => {
-                let (namespace, name) = (record.key.namespace.clone(), record.key.name.clone());
-                let object = Object { kind: self.kind, record };
-                match self.decode(&object) {
-                    Some(object) => self.cache.insert(object),
-                    None => self.cache.remove(&namespace, &name),
-                }
-            }
+            Event::Put { record, .. } => match self.view(&record) {
+                Some(view) => self.cache.insert(view),
+                None => self.cache.remove(&record.key.namespace, &record.key.name),
+            },
             Event::Delete { previous, .. } => {
                 self.cache.remove(&previous.key.namespace, &previous.key.name);
             }
@@ -127,17 +140,12 @@ where
     }
 }
 
-impl<T: DeserializeOwned> TypedCopy<T> {
-    /// The object, unless it is filtered out or unreadable.
-    fn decode(&self, object: &Object) -> Option<T> {
-        match object.decode::<T>() {
-            Ok(decoded) => {
-                self.filter.as_ref().is_none_or(|keep| keep(&decoded)).then_some(decoded)
-            }
-            Err(error) => {
-                tracing::error!(%error, "informer leaves out an object");
-                None
-            }
-        }
+impl<V: View> Copy<V> {
+    /// What is kept of the object, unless it is left out or unreadable.
+    fn view(&self, record: &Record) -> Option<V> {
+        (self.read)(record).unwrap_or_else(|error| {
+            tracing::error!(%error, "informer leaves out an object");
+            None
+        })
     }
 }

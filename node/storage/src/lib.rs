@@ -3,7 +3,7 @@
 //! Users of the API, controllers, the scheduler and agents all read and write objects through
 //! [`Storage`]: it applies the rules of `skein-objects` (defaults, validation, what an update may
 //! touch, how an object ends), turns them into transactions with preconditions and gives back
-//! objects and `Status` errors. [`Client`] is its typed face, [`Informer`] a typed local cache that
+//! objects and `Status` errors. [`Client`] is its typed face, [`Informer`] a local copy that
 //! follows the store, [`EventRecorder`] the way to tell people what happened.
 
 mod client;
@@ -24,8 +24,8 @@ pub use client::Client;
 pub use delete::{DeleteOptions, Deleted, Preconditions};
 pub use error::{read_error, write_error};
 pub use follow::{LocalCopy, Progress, follow};
-pub use informer::{Change, Changes, Filter, Informer};
-pub use object::{Object, ObjectList};
+pub use informer::{Change, Changes, Informer, Read, View};
+pub use object::{Object, ObjectList, read_part, read_whole};
 pub use recorder::{EventRecorder, EventType, reference_to};
 pub use storage::{Storage, WatchEvents};
 pub use write::WriteOptions;

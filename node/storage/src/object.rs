@@ -1,7 +1,7 @@
 //! Objects as read from the store.
 
 use bytes::Bytes;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use skein_consensus::{Record, Revision};
 use skein_objects::{Kind, StatusError, splice_revision};
@@ -23,10 +23,7 @@ impl Object {
 
     /// Its JSON with `metadata.resourceVersion`, without decoding it.
     pub fn bytes(&self) -> Bytes {
-        match self.record.modified {
-            Revision(0) => self.record.value.clone(),
-            Revision(revision) => splice_revision(&self.record.value, revision),
-        }
+        with_revision(&self.record)
     }
 
     /// Its JSON as a tree, with `metadata.resourceVersion`.
@@ -36,13 +33,36 @@ impl Object {
 
     /// The object as a type, with `metadata.resourceVersion`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, StatusError> {
-        serde_json::from_slice(&self.bytes()).map_err(|error| unreadable(&self.record, &error))
+        read_whole(&self.record)
+    }
+}
+
+/// A record as a type, with `metadata.resourceVersion`.
+///
+/// # Errors
+/// `InternalError` where it is none.
+pub fn read_whole<T: DeserializeOwned>(record: &Record) -> Result<T, StatusError> {
+    serde_json::from_slice(&with_revision(record)).map_err(|error| unreadable(record, &error))
+}
+
+/// As much of what the store holds as `T` names; it has no `resourceVersion`.
+///
+/// # Errors
+/// `InternalError` where it does not fit.
+pub fn read_part<'a, T: Deserialize<'a>>(record: &'a Record) -> Result<T, StatusError> {
+    serde_json::from_slice(&record.value).map_err(|error| unreadable(record, &error))
+}
+
+fn with_revision(record: &Record) -> Bytes {
+    match record.modified {
+        Revision(0) => record.value.clone(),
+        Revision(revision) => splice_revision(&record.value, revision),
     }
 }
 
 /// What the store holds without its `resourceVersion`, as a tree.
 pub(crate) fn stored_value(record: &Record) -> Result<Value, StatusError> {
-    serde_json::from_slice(&record.value).map_err(|error| unreadable(record, &error))
+    read_part(record)
 }
 
 fn unreadable(record: &Record, error: &serde_json::Error) -> StatusError {

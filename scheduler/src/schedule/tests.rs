@@ -1,6 +1,6 @@
 //! What the pass promises, as tables and properties.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::{prelude::*, strategy::Strategy as Generate};
 
@@ -37,7 +37,7 @@ fn labelled(name: &str, key: &str, value: &str) -> NodeView {
 
 fn pod(cpu_milli: u64) -> PodView {
     PodView {
-        requests: Resources { cpu_milli, ..Resources::default() },
+        requests: Arc::new(Resources { cpu_milli, ..Resources::default() }),
         owner: Some("web".into()),
         ..PodView::default()
     }
@@ -46,7 +46,7 @@ fn pod(cpu_milli: u64) -> PodView {
 fn bound(node: &str, owner: &str, cpu_milli: u64) -> BoundPod {
     BoundPod {
         node: node.into(),
-        requests: Resources { cpu_milli, ..Resources::default() },
+        requests: Arc::new(Resources { cpu_milli, ..Resources::default() }),
         owner: Some(owner.into()),
         ..BoundPod::default()
     }
@@ -102,12 +102,12 @@ fn every_filter_names_itself() {
     let selecting =
         PodView { node_selector: BTreeMap::from([("disk".into(), "ssd".into())]), ..pod(1) };
     let hungry = PodView {
-        requests: Resources {
+        requests: Arc::new(Resources {
             cpu_milli: 5000,
             memory_bytes: 100 * GIB,
             ephemeral_storage_bytes: 1000 * GIB,
             extended: BTreeMap::from([("example.com/gpu".into(), 1)]),
-        },
+        }),
         ..PodView::default()
     };
     let cases = [
@@ -138,7 +138,7 @@ fn host_ports_conflict_on_equal_or_wildcard_addresses() {
         (port(None, 80), port(None, 81), true),
     ];
     for (first, second, both_fit) in cases {
-        let with = |port| PodView { host_ports: vec![port], ..pod(1) };
+        let with = |port| PodView { host_ports: [port].into(), ..pod(1) };
         let placed = run(vec![node("n", 1000)], vec![], &[with(first), with(second)]);
         assert_eq!(placed, ["n", if both_fit { "n" } else { refused }]);
     }
@@ -226,10 +226,14 @@ fn any_strategy() -> impl Generate<Value = Strategy> {
 fn any_pod() -> impl Generate<Value = PodView> {
     (0u64..800, 0u64..4, prop::option::of(8000u16..8003), 0i32..2, 0u8..3).prop_map(
         |(cpu_milli, gib, port_number, priority, owner)| PodView {
-            requests: Resources { cpu_milli, memory_bytes: gib * GIB, ..Resources::default() },
+            requests: Arc::new(Resources {
+                cpu_milli,
+                memory_bytes: gib * GIB,
+                ..Resources::default()
+            }),
             host_ports: port_number.map(|number| port(None, number)).into_iter().collect(),
             priority,
-            owner: Some(owner.to_string()),
+            owner: Some(owner.to_string().into()),
             ..PodView::default()
         },
     )
@@ -263,7 +267,7 @@ proptest! {
                 .filter(|(_, decision)| **decision == Decision::Place(index))
                 .map(|(pod, _)| pod)
                 .collect();
-            let before = snapshot.bound.iter().filter(|bound| bound.node == node.name);
+            let before = snapshot.bound.iter().filter(|bound| *bound.node == *node.name);
             let cpu_before: u64 = before.clone().map(|bound| bound.requests.cpu_milli).sum();
             let cpu: u64 = here.iter().map(|pod| pod.requests.cpu_milli).sum();
             let memory: u64 = here.iter().map(|pod| pod.requests.memory_bytes).sum();
@@ -272,7 +276,7 @@ proptest! {
             prop_assert!(here.is_empty() || (here.len() + before.count()) as u64 <= node.max_pods);
             prop_assert!(here.is_empty() || !node.unschedulable);
             let mut ports: Vec<u16> =
-                here.iter().flat_map(|pod| &pod.host_ports).map(|port| port.port).collect();
+                here.iter().flat_map(|pod| pod.host_ports.iter()).map(|port| port.port).collect();
             let all = ports.len();
             ports.sort_unstable();
             ports.dedup();
@@ -305,7 +309,7 @@ proptest! {
         for (pod, decision) in pods.iter().zip(&decisions) {
             if let Decision::Place(index) = decision {
                 after.bound.push(BoundPod {
-                    node: snapshot.nodes[*index].name.clone(),
+                    node: snapshot.nodes[*index].name.as_str().into(),
                     requests: pod.requests.clone(),
                     host_ports: pod.host_ports.clone(),
                     owner: pod.owner.clone(),

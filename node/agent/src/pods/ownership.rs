@@ -6,6 +6,8 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use serde::Deserialize;
+use skein_storage::{Read, read_part, read_whole};
 
 use crate::{host::Host, lifecycle::Observed};
 
@@ -46,6 +48,24 @@ fn judge(stored: Option<Pod>, uid: Option<&str>, node: &str) -> Ownership {
 /// Whether a pod is bound to `node`.
 pub(crate) fn is_bound(pod: &Pod, node: &str) -> bool {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()) == Some(node)
+}
+
+/// Reads the pods that are bound to `node`. Most are bound elsewhere and only looked at for that.
+pub(crate) fn bound_to(node: String) -> Read<Pod> {
+    #[derive(Deserialize)]
+    struct Partial {
+        spec: Option<Spec>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Spec {
+        node_name: Option<String>,
+    }
+    Box::new(move |record| {
+        let spec = read_part::<Partial>(record)?.spec;
+        let is_own = spec.and_then(|spec| spec.node_name).as_deref() == Some(&*node);
+        is_own.then(|| read_whole(record)).transpose()
+    })
 }
 
 /// The uid of a pod.

@@ -1,12 +1,9 @@
 //! The decision: from a deployment, its replica sets and pods to what must change.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec},
-        core::v1::Pod,
-    },
+    api::apps::v1::{Deployment, DeploymentStatus, ReplicaSet, ReplicaSetSpec},
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
     jiff::Timestamp,
 };
@@ -20,8 +17,8 @@ use super::{
     template::{self, HASH_LABEL},
 };
 use crate::{
-    owner::{Claim, claim, controller_reference, is_controlled_by},
-    pod,
+    owner::{Claim, claim, controller_reference},
+    pod::Pod,
     selector::Selector,
 };
 
@@ -34,8 +31,8 @@ pub(super) struct Observed<'a> {
     pub(super) deployment: &'a Deployment,
     /// The replica sets of its namespace.
     pub(super) sets: &'a [&'a ReplicaSet],
-    /// The pods of its namespace.
-    pub(super) pods: &'a [&'a Pod],
+    /// The pods of its sets.
+    pub(super) pods: &'a [Arc<Pod>],
 }
 
 /// One change. Sets are named; the driver adds the version it planned from as a precondition.
@@ -153,9 +150,9 @@ fn next_sizes(observed: &Observed<'_>, family: &Family<'_>, bounds: Bounds) -> S
 }
 
 fn old_pods(observed: &Observed<'_>, family: &Family<'_>) -> bool {
-    observed.pods.iter().filter(|pod| !pod::is_finished(pod)).any(|pod| {
+    observed.pods.iter().filter(|pod| !pod.is_finished()).any(|pod| {
         let mut uids = family.old.iter().filter_map(|set| set.metadata.uid.as_deref());
-        uids.any(|uid| is_controlled_by(&pod.metadata, uid))
+        uids.any(|uid| pod.controller() == Some(uid))
     })
 }
 

@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::Value;
 use skein_consensus::Consistency;
 use skein_objects::{Part, Propagation, Reason, Scope, StatusError, registry};
 use skein_storage::{DeleteOptions, Object, Preconditions, Storage, WriteOptions};
 
 use super::{
-    index::{Entry, Index},
+    index::{Entry, Index, Owner},
     plan::{ORPHAN, Plan},
 };
-use crate::cluster::Cluster;
+use crate::{cluster::Cluster, uid::Uid};
 
 /// Writes what a plan says.
 pub(super) struct Actor {
@@ -46,8 +45,8 @@ impl Actor {
     async fn examine(
         &self,
         entry: &Entry,
-        missing: Vec<OwnerReference>,
-        waiting: Vec<OwnerReference>,
+        missing: Vec<Owner>,
+        waiting: Vec<Owner>,
         has_dependents: bool,
     ) -> Result<(), StatusError> {
         let mut gone = Vec::new();
@@ -60,16 +59,14 @@ impl Actor {
             return Ok(());
         }
         let Some(object) = self.fresh(entry).await? else { return Ok(()) };
-        let fresh = Entry::of(entry.kind, meta(&object)?);
-        let departing = |owner: &OwnerReference| {
-            gone.iter().chain(&waiting).any(|departing| departing.uid == owner.uid)
-        };
-        if fresh.uid != entry.uid || fresh.deleting {
+        let fresh = self.index.read(entry.kind, &object.record)?;
+        let departing =
+            |owner: &Owner| gone.iter().chain(&waiting).any(|departing| departing.uid == owner.uid);
+        if fresh.uid != entry.uid || fresh.ties.is_leaving {
             return Ok(());
         }
-        if !fresh.owners.iter().all(departing) {
-            let uids: Vec<&str> =
-                gone.iter().chain(&waiting).map(|owner| owner.uid.as_str()).collect();
+        if !fresh.ties.owners.iter().all(departing) {
+            let uids: Vec<&Uid> = gone.iter().chain(&waiting).map(|owner| &owner.uid).collect();
             return self.drop_owners(entry, &uids).await;
         }
         let foreground = has_dependents && !waiting.is_empty();
@@ -83,36 +80,36 @@ impl Actor {
             },
             ..DeleteOptions::default()
         };
-        let (namespace, name) = (&entry.key.0, &entry.key.1);
-        ignore_absence(self.storage.delete(entry.kind, namespace, name, &options).await)?;
-        tracing::debug!(kind = entry.kind.kind, %namespace, %name, "deleted with its owner");
+        let Entry { kind, namespace, name, .. } = entry;
+        ignore_absence(self.storage.delete(kind, namespace, name, &options).await)?;
+        tracing::debug!(kind = kind.kind, %namespace, %name, "deleted with its owner");
         Ok(())
     }
 
     /// Asks the store whether an owner is gone. One of a kind that is not served may exist
     /// elsewhere and is never taken for gone.
-    async fn is_gone(&self, entry: &Entry, owner: &OwnerReference) -> Result<bool, StatusError> {
+    async fn is_gone(&self, entry: &Entry, owner: &Owner) -> Result<bool, StatusError> {
         let Some(kind) = registry().by_api_version(&owner.api_version, &owner.kind) else {
             return Ok(false);
         };
         let namespace = match kind.scope {
-            Scope::Namespaced => &*entry.key.0,
+            Scope::Namespaced => &*entry.namespace,
             Scope::Cluster => "",
         };
         let found = self.storage.get(kind, namespace, &owner.name, Consistency::Linearizable).await;
         match found {
-            Ok(object) => Ok(meta(&object)?.uid.as_deref() != Some(&*owner.uid)),
+            Ok(object) => Ok(self.index.read(kind, &object.record)?.uid != owner.uid),
             Err(error) if error.reason == Reason::NotFound => Ok(true),
             Err(error) => Err(error),
         }
     }
 
-    async fn drop_owners(&self, entry: &Entry, uids: &[&str]) -> Result<(), StatusError> {
+    async fn drop_owners(&self, entry: &Entry, uids: &[&Uid]) -> Result<(), StatusError> {
         let forget = |mut object: Value| {
-            if object["metadata"]["uid"] == *entry.uid
+            if is_of(&entry.uid, &object["metadata"])
                 && let Some(owners) = object["metadata"]["ownerReferences"].as_array_mut()
             {
-                owners.retain(|owner| !uids.iter().any(|uid| owner["uid"] == **uid));
+                owners.retain(|owner| !uids.iter().any(|uid| is_of(uid, owner)));
             }
             Ok(object)
         };
@@ -126,7 +123,7 @@ impl Actor {
             return Ok(());
         }
         let release = |mut object: Value| {
-            if object["metadata"]["uid"] == *entry.uid
+            if is_of(&entry.uid, &object["metadata"])
                 && let Some(held) = object["metadata"]["finalizers"].as_array_mut()
             {
                 held.retain(|one| one != finalizer);
@@ -141,16 +138,16 @@ impl Actor {
         entry: &Entry,
         change: impl FnMut(Value) -> Result<Value, StatusError> + Send,
     ) -> Result<(), StatusError> {
-        let (namespace, name) = (&entry.key.0, &entry.key.1);
+        let Entry { kind, namespace, name, .. } = entry;
         let options = WriteOptions::default();
         let written =
-            self.storage.modify(entry.kind, namespace, name, Part::Main, &options, change).await;
+            self.storage.modify(kind, namespace, name, Part::Main, &options, change).await;
         ignore_absence(written)
     }
 
     async fn fresh(&self, entry: &Entry) -> Result<Option<Object>, StatusError> {
-        let (namespace, name) = (&entry.key.0, &entry.key.1);
-        match self.storage.get(entry.kind, namespace, name, Consistency::Linearizable).await {
+        let Entry { kind, namespace, name, .. } = entry;
+        match self.storage.get(kind, namespace, name, Consistency::Linearizable).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.reason == Reason::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -158,11 +155,9 @@ impl Actor {
     }
 }
 
-fn meta(
-    object: &Object,
-) -> Result<k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta, StatusError> {
-    let mut value = object.value()?;
-    serde_json::from_value(value["metadata"].take()).map_err(StatusError::internal)
+/// Whether the uid in this metadata or reference is that one.
+fn is_of(uid: &Uid, object: &Value) -> bool {
+    object["uid"].as_str().is_some_and(|text| uid.is(text))
 }
 
 fn ignore_absence<T>(result: Result<T, StatusError>) -> Result<(), StatusError> {

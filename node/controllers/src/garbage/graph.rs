@@ -6,18 +6,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde::Deserialize;
 use skein_consensus::{Event, Record};
 use skein_objects::{Kind, registry};
 use skein_storage::{LocalCopy, ObjectList, Progress, Storage, follow};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
-    index::{Entry, Index, Uid},
+    index::{Entry, Index},
     plan::{Plan, plan},
 };
-use crate::{queue::Queue, reconcile::ObjectKey};
+use crate::{queue::Queue, uid::Uid};
 
 /// Whose queue takes what changes call for, while anybody collects.
 type Listener = Arc<Mutex<Weak<Queue<Uid>>>>;
@@ -51,8 +49,8 @@ impl Graph {
     /// queue takes its place or it is dropped.
     pub(super) fn feed(&self, queue: &Arc<Queue<Uid>>) {
         *lock(&self.listener) = Arc::downgrade(queue);
-        let calls = |uid: &Uid| self.index.view(uid, plan).is_some_and(|plan| plan != Plan::Keep);
-        self.index.uids().into_iter().filter(calls).for_each(|uid| queue.add(uid));
+        let calls = self.index.pick(|near| plan(near) != Plan::Keep);
+        calls.into_iter().for_each(|uid| queue.add(uid));
     }
 
     /// How far the index has come with each kind. One that lacks a kind would take an owner's
@@ -63,36 +61,53 @@ impl Graph {
 }
 
 /// The part of the index that is of one kind.
-struct OfKind {
-    kind: &'static Kind,
-    index: Arc<Index>,
-    listener: Listener,
+pub(super) struct OfKind {
+    pub(super) kind: &'static Kind,
+    pub(super) index: Arc<Index>,
+    pub(super) listener: Listener,
 }
 
 impl LocalCopy for OfKind {
-    fn replace(&self, list: &ObjectList) {
-        let present: HashSet<ObjectKey> = list.records.iter().map(key).collect();
-        for gone in self.index.keys(self.kind).into_iter().filter(|key| !present.contains(key)) {
-            self.tell(self.index.remove(self.kind, &gone));
+    fn replace(&self, list: ObjectList) {
+        let before = self.index.of_kind(self.kind);
+        let now = list.records.into_iter().filter_map(|record| self.put(&record));
+        // Nothing is compared with nothing: the first listing is the longest.
+        let now: HashSet<Uid> = now.filter(|_| !before.is_empty()).collect();
+        for gone in before.iter().filter(|uid| !now.contains(uid)) {
+            self.tell(self.index.remove(gone));
         }
-        list.records.iter().for_each(|record| self.put(record));
     }
 
     fn apply(&self, event: Event) {
         match event {
-            Event::Put { record, .. } => self.put(&record),
+            Event::Put { record, previous } => {
+                let now = self.put(&record);
+                let former = previous.and_then(|previous| self.read(&previous));
+                if let Some(former) = former.filter(|former| Some(&former.uid) != now.as_ref()) {
+                    self.tell(self.index.remove(&former.uid));
+                }
+            }
             Event::Delete { previous, .. } => {
-                self.tell(self.index.remove(self.kind, &key(&previous)));
+                if let Some(former) = self.read(&previous) {
+                    self.tell(self.index.remove(&former.uid));
+                }
             }
         }
     }
 }
 
 impl OfKind {
-    fn put(&self, record: &Record) {
-        if let Some(entry) = entry(self.kind, record) {
-            self.tell(self.index.put(entry));
-        }
+    /// Notes an object as it is now, and names it.
+    fn put(&self, record: &Record) -> Option<Uid> {
+        let entry = self.read(record)?;
+        let uid = entry.uid.clone();
+        self.tell(self.index.put(entry));
+        Some(uid)
+    }
+
+    fn read(&self, record: &Record) -> Option<Entry> {
+        let read = self.index.read(self.kind, record);
+        read.inspect_err(|error| tracing::error!(%error, "the collector leaves out an object")).ok()
     }
 
     fn tell(&self, uids: Vec<Uid>) {
@@ -104,23 +119,4 @@ impl OfKind {
 
 fn lock(listener: &Listener) -> std::sync::MutexGuard<'_, Weak<Queue<Uid>>> {
     listener.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn key(record: &Record) -> ObjectKey {
-    (record.key.namespace.clone(), record.key.name.clone())
-}
-
-/// Reads the metadata alone: the rest of the object does not matter here.
-fn entry(kind: &'static Kind, record: &Record) -> Option<Entry> {
-    #[derive(Deserialize)]
-    struct Partial {
-        metadata: ObjectMeta,
-    }
-    match serde_json::from_slice::<Partial>(&record.value) {
-        Ok(partial) => Some(Entry::of(kind, partial.metadata)),
-        Err(error) => {
-            tracing::error!(key = %record.key, %error, "the collector leaves out an object");
-            None
-        }
-    }
 }

@@ -1,45 +1,66 @@
-//! The metadata of every object, by uid and by owner.
+//! As much of every object as the collector needs, by uid and by owner.
+//!
+//! It holds all objects of all kinds on every host that may lead, so it keeps little: names shared
+//! with the store, and what ties an object to others once for all that are tied alike.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use skein_objects::Kind;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::{Deserialize, de::IgnoredAny};
+use skein_consensus::Record;
+use skein_objects::{Kind, StatusError};
+use skein_storage::read_part;
 
-use crate::{cluster::key_of, reconcile::ObjectKey};
+use crate::{pool::Pool, uid::Uid};
 
-/// An object's uid.
-pub(super) type Uid = Arc<str>;
-
-/// What is known of one object.
+/// What is known of one object. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
     pub(super) kind: &'static Kind,
-    pub(super) key: ObjectKey,
+    pub(super) namespace: Arc<str>,
+    pub(super) name: Arc<str>,
     pub(super) uid: Uid,
-    pub(super) owners: Vec<OwnerReference>,
+    pub(super) ties: Arc<Ties>,
+}
+
+/// What ties an object to others and to life.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Ties {
+    pub(super) owners: Vec<Owner>,
     pub(super) finalizers: Vec<String>,
-    pub(super) deleting: bool,
+    pub(super) is_leaving: bool,
+}
+
+/// A reference to an owner.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Owner {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) name: String,
+    pub(super) uid: Uid,
+    /// Whether the object keeps a foreground deletion of the owner waiting.
+    pub(super) is_blocked: bool,
+}
+
+impl From<OwnerReference> for Owner {
+    fn from(reference: OwnerReference) -> Self {
+        Self {
+            uid: Uid::from(reference.uid.as_str()),
+            api_version: reference.api_version,
+            kind: reference.kind,
+            name: reference.name,
+            is_blocked: reference.block_owner_deletion == Some(true),
+        }
+    }
 }
 
 impl Entry {
-    /// Takes what matters from an object's metadata.
-    pub(super) fn of(kind: &'static Kind, meta: ObjectMeta) -> Self {
-        Self {
-            kind,
-            key: key_of(&meta),
-            uid: Uid::from(meta.uid.unwrap_or_default()),
-            owners: meta.owner_references.unwrap_or_default(),
-            finalizers: meta.finalizers.unwrap_or_default(),
-            deleting: meta.deletion_timestamp.is_some(),
-        }
-    }
-
     /// Whether its deletion waits for this finalizer.
     pub(super) fn is_held_by(&self, finalizer: &str) -> bool {
-        self.deleting && self.finalizers.iter().any(|held| held == finalizer)
+        self.ties.is_leaving && self.ties.finalizers.iter().any(|held| held == finalizer)
     }
 }
 
@@ -56,16 +77,35 @@ pub(super) struct Neighbourhood<'a> {
 #[derive(Default)]
 pub(super) struct Index {
     graph: Mutex<Graph>,
+    ties: Pool<Ties>,
+    namespaces: Pool<str>,
 }
 
 #[derive(Default)]
 struct Graph {
-    entries: HashMap<Uid, Entry>,
-    dependents: HashMap<Uid, HashSet<Uid>>,
-    uids: HashMap<(&'static str, &'static str, ObjectKey), Uid>,
+    entries: BTreeMap<Uid, Entry>,
+    dependents: BTreeMap<Uid, BTreeSet<Uid>>,
 }
 
 impl Index {
+    /// Reads what matters of an object's metadata; the rest of the object is skipped.
+    pub(super) fn read(&self, kind: &'static Kind, record: &Record) -> Result<Entry, StatusError> {
+        let Partial { metadata } = read_part(record)?;
+        let owners = metadata.owner_references.into_iter().flatten();
+        let ties = Ties {
+            owners: owners.map(Owner::from).collect(),
+            finalizers: metadata.finalizers.unwrap_or_default(),
+            is_leaving: metadata.deletion_timestamp.is_some(),
+        };
+        Ok(Entry {
+            kind,
+            namespace: self.namespaces.share(&*record.key.namespace),
+            name: record.key.name.clone(),
+            uid: Uid::from(metadata.uid.as_deref().unwrap_or_default()),
+            ties: self.ties.share(ties),
+        })
+    }
+
     /// Looks at one object; `None` if it is not there.
     pub(super) fn view<T>(
         &self,
@@ -74,7 +114,7 @@ impl Index {
     ) -> Option<T> {
         let graph = self.lock();
         let entry = graph.entries.get(uid)?;
-        let owners = entry.owners.iter().filter_map(|owner| graph.entries.get(&*owner.uid));
+        let owners = entry.ties.owners.iter().filter_map(|owner| graph.entries.get(&owner.uid));
         let dependents = graph.dependents.get(uid).into_iter().flatten();
         Some(look(&Neighbourhood {
             entry,
@@ -86,19 +126,12 @@ impl Index {
     /// Notes an object as it is now; the objects to look at follow.
     pub(super) fn put(&self, entry: Entry) -> Vec<Uid> {
         let mut graph = self.lock();
-        let place = (entry.kind.group, entry.kind.kind, entry.key.clone());
         let mut look: Vec<Uid> = vec![entry.uid.clone()];
-        if let Some(former) = graph.uids.insert(place, entry.uid.clone())
-            && former != entry.uid
-        {
-            look.extend(graph.remove(&former));
-        }
         graph.unlink(&entry.uid);
-        for owner in &entry.owners {
-            let dependents = graph.dependents.entry(Uid::from(owner.uid.as_str())).or_default();
-            dependents.insert(entry.uid.clone());
+        for owner in &entry.ties.owners {
+            graph.dependents.entry(owner.uid.clone()).or_default().insert(entry.uid.clone());
         }
-        if entry.deleting {
+        if entry.ties.is_leaving {
             look.extend(graph.dependents.get(&entry.uid).into_iter().flatten().cloned());
         }
         graph.entries.insert(entry.uid.clone(), entry);
@@ -106,25 +139,21 @@ impl Index {
     }
 
     /// Notes that an object is gone; the objects to look at follow.
-    pub(super) fn remove(&self, kind: &'static Kind, key: &ObjectKey) -> Vec<Uid> {
-        let mut graph = self.lock();
-        match graph.uids.remove(&(kind.group, kind.kind, key.clone())) {
-            Some(uid) => graph.remove(&uid),
-            None => Vec::new(),
-        }
+    pub(super) fn remove(&self, uid: &Uid) -> Vec<Uid> {
+        self.lock().remove(uid)
     }
 
-    /// The keys of all objects of a kind.
-    pub(super) fn keys(&self, kind: &'static Kind) -> Vec<ObjectKey> {
+    /// The uids of all objects of a kind.
+    pub(super) fn of_kind(&self, kind: &'static Kind) -> Vec<Uid> {
         let graph = self.lock();
-        let of_kind =
-            graph.uids.keys().filter(|(group, name, _)| *group == kind.group && *name == kind.kind);
-        of_kind.map(|(_, _, key)| key.clone()).collect()
+        let of_kind = graph.entries.values().filter(|entry| entry.kind == kind);
+        of_kind.map(|entry| entry.uid.clone()).collect()
     }
 
-    /// The uids of all objects.
-    pub(super) fn uids(&self) -> Vec<Uid> {
-        self.lock().entries.keys().cloned().collect()
+    /// The uids of all objects that `look` picks.
+    pub(super) fn pick(&self, look: impl Fn(&Neighbourhood<'_>) -> bool) -> Vec<Uid> {
+        let uids: Vec<Uid> = self.lock().entries.keys().cloned().collect();
+        uids.into_iter().filter(|uid| self.view(uid, &look) == Some(true)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Graph> {
@@ -136,22 +165,36 @@ impl Graph {
     /// Forgets an object and names its dependents and its owners.
     fn remove(&mut self, uid: &Uid) -> Vec<Uid> {
         self.unlink(uid);
-        let owners = self.entries.remove(uid).map(|entry| entry.owners).unwrap_or_default();
+        let former = self.entries.remove(uid);
+        let owners = former.iter().flat_map(|entry| &entry.ties.owners);
         let dependents = self.dependents.get(uid).into_iter().flatten().cloned();
-        dependents.chain(owners.into_iter().map(|owner| Uid::from(owner.uid))).collect()
+        dependents.chain(owners.map(|owner| owner.uid.clone())).collect()
     }
 
     /// Takes the object out of its owners' dependents.
     fn unlink(&mut self, uid: &Uid) {
         let Some(entry) = self.entries.get(uid) else { return };
-        for owner in &entry.owners {
-            let owner = owner.uid.as_str();
-            if let Some(dependents) = self.dependents.get_mut(owner) {
+        for owner in &entry.ties.owners {
+            if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
                 dependents.remove(uid);
                 if dependents.is_empty() {
-                    self.dependents.remove(owner);
+                    self.dependents.remove(&owner.uid);
                 }
             }
         }
     }
+}
+
+#[derive(Deserialize)]
+struct Partial {
+    metadata: Metadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    uid: Option<String>,
+    owner_references: Option<Vec<OwnerReference>>,
+    finalizers: Option<Vec<String>>,
+    deletion_timestamp: Option<IgnoredAny>,
 }

@@ -1,8 +1,6 @@
 //! The decision about one object of the graph.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-
-use super::index::{Entry, Neighbourhood};
+use super::index::{Entry, Neighbourhood, Owner};
 
 /// Waits until the dependents that block are gone.
 pub(super) const FOREGROUND: &str = "foregroundDeletion";
@@ -19,9 +17,9 @@ pub(super) enum Plan {
         /// The object.
         entry: Entry,
         /// Owners that the index does not have: they may be gone.
-        missing: Vec<OwnerReference>,
+        missing: Vec<Owner>,
         /// Owners that wait for this object to be gone.
-        waiting: Vec<OwnerReference>,
+        waiting: Vec<Owner>,
         /// Whether it has dependents itself.
         has_dependents: bool,
     },
@@ -53,19 +51,19 @@ pub(super) fn plan(near: &Neighbourhood<'_>) -> Plan {
     }
     if entry.is_held_by(FOREGROUND) {
         let blocks = |dependent: &&Entry| {
-            let mut owners = dependent.owners.iter();
-            owners.any(|owner| *owner.uid == *entry.uid && owner.block_owner_deletion == Some(true))
+            let mut owners = dependent.ties.owners.iter();
+            owners.any(|owner| owner.uid == entry.uid && owner.is_blocked)
         };
         if !near.dependents.iter().any(blocks) {
             return Plan::Release { entry, finalizer: FOREGROUND };
         }
     }
-    if entry.deleting || entry.owners.is_empty() {
+    if entry.ties.is_leaving || entry.ties.owners.is_empty() {
         return Plan::Keep;
     }
     let (mut missing, mut waiting) = (Vec::new(), Vec::new());
-    for reference in &entry.owners {
-        match near.owners.iter().find(|owner| *owner.uid == *reference.uid) {
+    for reference in &entry.ties.owners {
+        match near.owners.iter().find(|owner| owner.uid == reference.uid) {
             None => missing.push(reference.clone()),
             Some(owner) if owner.is_held_by(FOREGROUND) => waiting.push(reference.clone()),
             Some(_) => {}

@@ -1,21 +1,42 @@
 //! The collector's decisions on small graphs.
 
-use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::Pod},
-    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
+
+use bytes::Bytes;
+use k8s_openapi::api::{apps::v1::ReplicaSet, core::v1::Pod};
 use serde_json::{Value, json};
-use skein_objects::registry;
+use skein_consensus::{Event, Key, Record, Revision};
+use skein_objects::{Kind, registry};
+use skein_storage::{LocalCopy, ObjectList};
 
 use super::{
-    index::{Entry, Index, Uid},
+    graph::OfKind,
+    index::{Entry, Index, Owner},
     plan::{FOREGROUND, ORPHAN, Plan, plan},
 };
+use crate::{queue::Queue, uid::Uid};
+
+fn record(kind: &Kind, meta: &Value) -> Record {
+    let part = |part: &str| meta[part].as_str().unwrap_or_default();
+    Record {
+        key: Key::new(kind.store_resource(), part("namespace"), part("name")),
+        value: Bytes::from(json!({"metadata": meta}).to_string()),
+        created: Revision(1),
+        modified: Revision(1),
+    }
+}
+
+fn entry(kind: &'static Kind, meta: &Value) -> Entry {
+    Index::default().read(kind, &record(kind, meta)).unwrap()
+}
 
 fn set(changes: Value) -> Entry {
     let mut meta = json!({"name": "set", "namespace": "default", "uid": "set"});
     json_patch::merge(&mut meta, &changes);
-    Entry::of(registry().of::<ReplicaSet>(), serde_json::from_value(meta).unwrap())
+    entry(registry().of::<ReplicaSet>(), &meta)
 }
 
 fn deleting(finalizer: &str) -> Value {
@@ -31,11 +52,9 @@ fn pod(owners: &[&str]) -> Entry {
         })
     };
     let owners: Vec<Value> = owners.iter().map(owner).collect();
-    let meta: ObjectMeta = serde_json::from_value(
-        json!({"name": "pod", "namespace": "default", "uid": "pod", "ownerReferences": owners}),
-    )
-    .unwrap();
-    Entry::of(registry().of::<Pod>(), meta)
+    let meta =
+        json!({"name": "pod", "namespace": "default", "uid": "pod", "ownerReferences": owners});
+    entry(registry().of::<Pod>(), &meta)
 }
 
 fn decide(entries: &[Entry], uid: &str) -> Plan {
@@ -47,10 +66,7 @@ fn decide(entries: &[Entry], uid: &str) -> Plan {
 }
 
 fn suspects(plan: Plan) -> (Vec<String>, Vec<String>) {
-    let uids = |owners: Vec<_>| {
-        let owners: Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference> = owners;
-        owners.into_iter().map(|owner| owner.uid).collect()
-    };
+    let uids = |owners: Vec<Owner>| owners.iter().map(|owner| owner.uid.to_string()).collect();
     match plan {
         Plan::Examine { missing, waiting, .. } => (uids(missing), uids(waiting)),
         other => panic!("nothing to examine: {other:?}"),
@@ -94,19 +110,46 @@ fn the_end_of_an_object_brings_up_its_dependents_and_its_owners() {
     let index = Index::default();
     index.put(set(json!({})));
     index.put(pod(&["set"]));
-    let set = set(json!({}));
-    assert_eq!(index.remove(set.kind, &set.key), [Uid::from("pod")]);
-    let pod = pod(&["set"]);
-    assert_eq!(index.remove(pod.kind, &pod.key), [Uid::from("set")]);
-    assert!(index.keys(pod.kind).is_empty());
+    assert_eq!(index.remove(&Uid::from("set")), [Uid::from("pod")]);
+    assert_eq!(index.remove(&Uid::from("pod")), [Uid::from("set")]);
+    assert!(index.of_kind(registry().of::<Pod>()).is_empty());
 }
 
-#[test]
-fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the_former() {
-    let index = Index::default();
-    index.put(set(json!({})));
-    index.put(pod(&["set"]));
-    let looked_at = index.put(set(json!({"uid": "another"})));
-    assert_eq!(looked_at, [Uid::from("another"), Uid::from("pod")]);
-    assert_eq!(suspects(index.view(&Uid::from("pod"), plan).unwrap()).0, ["set"]);
+/// What a copy of the replica sets asks to look at.
+async fn looked_at(queue: &Queue<Uid>) -> Vec<String> {
+    let mut keys = Vec::new();
+    while let Ok(key) = tokio::time::timeout(Duration::ZERO, queue.next()).await {
+        queue.done(&key, false);
+        keys.push(key.to_string());
+    }
+    keys
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the_former() {
+    let sets = registry().of::<ReplicaSet>();
+    let former = record(sets, &json!({"name": "set", "namespace": "default", "uid": "set"}));
+    let present = record(sets, &json!({"name": "set", "namespace": "default", "uid": "another"}));
+    let listing = |record: &Record| ObjectList {
+        kind: sets,
+        records: vec![record.clone()],
+        revision: Revision(1),
+        remaining: 0,
+    };
+    let changed = Event::Put { record: present.clone(), previous: Some(former.clone()) };
+    let changes: [&dyn Fn(&OfKind); 2] =
+        [&|copy| copy.replace(listing(&present)), &|copy| copy.apply(changed.clone())];
+    for change in changes {
+        let (index, queue) = (Arc::new(Index::default()), Arc::new(Queue::default()));
+        let listener = Arc::new(Mutex::new(Arc::downgrade(&queue)));
+        let copy = OfKind { kind: sets, index: index.clone(), listener };
+        copy.replace(listing(&former));
+        index.put(pod(&["set"]));
+        looked_at(&queue).await;
+        change(&copy);
+        assert_eq!(looked_at(&queue).await, ["another", "pod"]);
+        assert_eq!(suspects(index.view(&Uid::from("pod"), plan).unwrap()).0, ["set"]);
+        copy.apply(Event::Delete { previous: present.clone(), revision: Revision(2) });
+        assert!(index.of_kind(sets).is_empty());
+    }
 }

@@ -11,6 +11,7 @@ use skein_storage::{Client, DeleteOptions, EventRecorder, EventType, Informer, P
 use super::plan::Plan;
 use crate::{
     cluster::{Cluster, revision_of, see_own_writes},
+    pod::Pod as SeenPod,
     writes::concurrently,
 };
 
@@ -19,7 +20,7 @@ pub(super) struct Actor {
     nodes: Client<Node>,
     pods: Client<Pod>,
     seen_nodes: Informer<Node>,
-    seen_pods: Informer<Pod>,
+    seen_pods: Informer<SeenPod>,
     events: EventRecorder,
 }
 
@@ -38,7 +39,6 @@ impl Actor {
     pub(super) async fn act(
         &self,
         node: &Node,
-        pods: &[Arc<Pod>],
         plan: Plan,
         now: Timestamp,
     ) -> Result<(), StatusError> {
@@ -55,9 +55,9 @@ impl Actor {
             current.spec.get_or_insert_default().taints = taints;
             current = self.nodes.update(&current).await?;
         }
-        let evictions = chosen(pods, &plan.evict).map(|pod| self.evict(pod)).collect();
+        let evictions = plan.evict.iter().map(|pod| self.evict(pod)).collect();
         let evicted = all(evictions).await;
-        let unready = chosen(pods, &plan.unready).map(|pod| self.mark_unready(pod, now)).collect();
+        let unready = plan.unready.iter().map(|pod| self.mark_unready(pod, now)).collect();
         let marked = all(unready).await;
         see_own_writes(&self.seen_nodes, revision_of(&current.metadata)).await;
         see_own_writes(&self.seen_pods, evicted?.max(marked?)).await;
@@ -68,7 +68,7 @@ impl Actor {
     pub(super) async fn forget_pods(
         &self,
         node: &str,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<SeenPod>],
     ) -> Result<(), StatusError> {
         if pods.is_empty() || self.nodes.get("", node).await?.is_some() {
             return Ok(());
@@ -99,30 +99,21 @@ impl Actor {
         Ok(())
     }
 
-    async fn evict(&self, pod: &Pod) -> Result<Revision, StatusError> {
+    async fn evict(&self, pod: &SeenPod) -> Result<Revision, StatusError> {
         let marked = self.delete(pod, None).await?;
-        let meta = &pod.metadata;
-        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-        let message = format!(
-            "Marking for deletion Pod {}/{}",
-            namespace.unwrap_or_default(),
-            name.unwrap_or_default()
-        );
-        self.events.event(pod, EventType::Normal, "TaintManagerEviction", message);
+        let message = format!("Marking for deletion Pod {}/{}", pod.namespace, pod.name);
+        let about = pod.reference();
+        self.events.event_about(about, EventType::Normal, "TaintManagerEviction", message);
         Ok(marked)
     }
 
-    async fn delete(&self, pod: &Pod, grace: Option<u64>) -> Result<Revision, StatusError> {
-        let meta = &pod.metadata;
+    async fn delete(&self, pod: &SeenPod, grace: Option<u64>) -> Result<Revision, StatusError> {
         let options = DeleteOptions {
             grace_period_seconds: grace,
-            preconditions: Preconditions { uid: meta.uid.clone(), resource_version: None },
+            preconditions: Preconditions { uid: Some(pod.uid.to_string()), resource_version: None },
             ..DeleteOptions::default()
         };
-        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-        let deleted =
-            self.pods.delete(namespace.unwrap_or_default(), name.unwrap_or_default(), &options);
-        match deleted.await {
+        match self.pods.delete(&pod.namespace, &pod.name, &options).await {
             Ok(skein_storage::Deleted::Marked(object)) => Ok(object.revision()),
             Ok(skein_storage::Deleted::Removed(_)) => Ok(Revision::default()),
             Err(error) if error.reason == Reason::NotFound => Ok(Revision::default()),
@@ -130,16 +121,13 @@ impl Actor {
         }
     }
 
-    async fn mark_unready(&self, pod: &Pod, now: Timestamp) -> Result<Revision, StatusError> {
-        let meta = &pod.metadata;
-        let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    async fn mark_unready(&self, pod: &SeenPod, now: Timestamp) -> Result<Revision, StatusError> {
         let mark = |fresh: &mut Pod| {
-            if fresh.metadata.uid == meta.uid {
+            if pod.is(fresh) {
                 set_unready(fresh, now);
             }
         };
-        let namespace = namespace.unwrap_or_default();
-        match self.pods.modify_status(namespace, name.unwrap_or_default(), mark).await {
+        match self.pods.modify_status(&pod.namespace, &pod.name, mark).await {
             Ok(pod) => Ok(revision_of(&pod.metadata)),
             Err(error) if error.reason == Reason::NotFound => Ok(Revision::default()),
             Err(error) => Err(error),
@@ -157,18 +145,6 @@ fn set_unready(pod: &mut Pod, now: Timestamp) {
         ready.message = Some("The node of this pod stopped answering the cluster.".to_owned());
         ready.last_transition_time = Some(now.into());
     }
-}
-
-fn chosen<'a>(
-    pods: &'a [Arc<Pod>],
-    names: &'a [(String, String)],
-) -> impl Iterator<Item = &'a Pod> {
-    pods.iter().map(|pod| &**pod).filter(move |pod| {
-        names.iter().any(|(namespace, name)| {
-            pod.metadata.namespace.as_ref() == Some(namespace)
-                && pod.metadata.name.as_ref() == Some(name)
-        })
-    })
 }
 
 /// Awaits all writes, several at a time; the last revision written, or the last failure.

@@ -3,11 +3,14 @@
 use std::time::Duration;
 
 use k8s_openapi::{
-    api::core::v1::{Node, Pod, Taint, Toleration},
+    api::core::v1::{Node, Taint},
     jiff::{SignedDuration, Timestamp},
 };
 
+use skein_scheduler::Toleration;
+
 use super::taints::NO_EXECUTE;
+use crate::{placement, pod::Pod};
 
 /// When a pod has to leave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,17 +32,18 @@ pub(super) fn evicts(node: &Node) -> bool {
 /// When `pod` must leave a node with these taints: at once if it does not tolerate one, else when
 /// the shortest of its tolerations has run out.
 pub(super) fn eviction(pod: &Pod, taints: &[Taint], now: Timestamp) -> Eviction {
-    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.as_ref());
+    let tolerations = pod.shape.placement.tolerations.iter().zip(&pod.shape.patience_seconds);
     let mut soonest = Eviction::Never;
     for taint in taints.iter().filter(|taint| taint.effect == NO_EXECUTE) {
-        let mut fitting =
-            tolerations.into_iter().flatten().filter(|one| tolerates(one, taint)).peekable();
+        let known = placement::taint(taint);
+        let tolerates = |toleration: &Toleration| {
+            known.as_ref().is_some_and(|taint| toleration.tolerates(taint))
+        };
+        let mut fitting = tolerations.clone().filter(|(one, _)| tolerates(one)).peekable();
         if fitting.peek().is_none() {
             return Eviction::Now;
         }
-        let Some(seconds) = fitting.filter_map(|one| one.toleration_seconds).min() else {
-            continue;
-        };
+        let Some(seconds) = fitting.filter_map(|(_, seconds)| *seconds).min() else { continue };
         let since = taint.time_added.as_ref().map_or(now, |added| added.0);
         let left = SignedDuration::from_secs(seconds.max(0)) - now.duration_since(since);
         let left = Duration::try_from(left).unwrap_or_default();
@@ -50,14 +54,4 @@ pub(super) fn eviction(pod: &Pod, taints: &[Taint], now: Timestamp) -> Eviction 
         };
     }
     soonest
-}
-
-fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
-    let key = toleration.key.as_deref().unwrap_or_default();
-    let effect = toleration.effect.as_deref().unwrap_or_default();
-    let value = toleration.value.as_deref().unwrap_or_default();
-    (key.is_empty() || key == taint.key)
-        && (effect.is_empty() || effect == taint.effect)
-        && (toleration.operator.as_deref() == Some("Exists")
-            || value == taint.value.as_deref().unwrap_or_default())
 }

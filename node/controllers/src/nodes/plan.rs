@@ -1,9 +1,9 @@
 //! The decision: from a node, the membership's verdict and its pods to what must change.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Node, NodeCondition, Pod, Taint},
+    api::core::v1::{Node, NodeCondition, Taint},
     jiff::{SignedDuration, Timestamp},
 };
 
@@ -11,7 +11,7 @@ use super::{
     eviction::{Eviction, eviction},
     taints::{self, NO_EXECUTE, NO_SCHEDULE, NOT_READY, UNREACHABLE, UNSCHEDULABLE},
 };
-use crate::pod;
+use crate::pod::Pod;
 
 /// What the membership says about a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub(super) enum Verdict {
 pub(super) struct Observed<'a> {
     pub(super) node: &'a Node,
     /// The pods bound to it.
-    pub(super) pods: &'a [&'a Pod],
+    pub(super) pods: &'a [Arc<Pod>],
     pub(super) verdict: Verdict,
     /// Whether another node could take its pods.
     pub(super) refuge: bool,
@@ -49,10 +49,10 @@ pub(super) struct Plan {
     pub(super) conditions: Option<Vec<NodeCondition>>,
     /// All its taints, if they change.
     pub(super) taints: Option<Vec<Taint>>,
-    /// Namespace and name of pods to mark for deletion.
-    pub(super) evict: Vec<(String, String)>,
-    /// Namespace and name of pods to mark not ready.
-    pub(super) unready: Vec<(String, String)>,
+    /// Pods to mark for deletion.
+    pub(super) evict: Vec<Arc<Pod>>,
+    /// Pods to mark not ready.
+    pub(super) unready: Vec<Arc<Pod>>,
     /// When to look again although nothing happened.
     pub(super) recheck: Option<Duration>,
 }
@@ -71,22 +71,16 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let taints = taints::with(node, &wanted, now);
     soonest(&mut plan.recheck, recheck);
     let present = node.spec.as_ref().and_then(|spec| spec.taints.clone()).unwrap_or_default();
-    for pod in observed.pods.iter().filter(|pod| pod::is_active(pod)) {
-        let key = || {
-            let part = |part: &Option<String>| part.clone().unwrap_or_default();
-            (part(&pod.metadata.namespace), part(&pod.metadata.name))
-        };
+    for pod in observed.pods.iter().filter(|pod| pod.is_active()) {
         match eviction(pod, &taints, now) {
-            Eviction::Now if observed.refuge => plan.evict.push(key()),
+            Eviction::Now if observed.refuge => plan.evict.push(pod.clone()),
             Eviction::After(left) => soonest(&mut plan.recheck, Some(left)),
             Eviction::Now | Eviction::Never => {}
         }
     }
     if observed.verdict == Verdict::Dead {
-        let ready = observed.pods.iter().filter(|pod| pod::ready_since(pod).is_some());
-        let part = |part: &Option<String>| part.clone().unwrap_or_default();
-        plan.unready =
-            ready.map(|pod| (part(&pod.metadata.namespace), part(&pod.metadata.name))).collect();
+        let ready = observed.pods.iter().filter(|pod| pod.ready_since.is_some());
+        plan.unready = ready.cloned().collect();
     }
     plan.taints = (taints != present).then_some(taints);
     plan

@@ -1,9 +1,9 @@
 //! The plan of a node as tables.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    api::core::v1::{Node, Pod, Taint},
+    api::core::v1::{self, Node, Taint},
     jiff::{SignedDuration, Timestamp},
 };
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use super::{
     eviction::{Eviction, eviction},
     plan::{Observed, Plan, Verdict, plan},
 };
+use crate::pod::{Pod, seen};
 
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -34,18 +35,18 @@ fn node(ready: &str, since: i64, spec: Value) -> Node {
     .unwrap()
 }
 
-fn pod(name: &str, tolerations: Value) -> Pod {
-    serde_json::from_value(json!({
+fn pod(name: &str, tolerations: Value) -> Arc<Pod> {
+    let pod: v1::Pod = serde_json::from_value(json!({
         "metadata": {"name": name, "namespace": "default"},
         "spec": {"containers": [], "nodeName": "h1", "tolerations": tolerations},
         "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
     }))
-    .unwrap()
+    .unwrap();
+    Arc::new(seen(&pod))
 }
 
-fn planned(node: &Node, verdict: Verdict, refuge: bool, pods: &[Pod]) -> Plan {
-    let pods: Vec<&Pod> = pods.iter().collect();
-    plan(&Observed { node, pods: &pods, verdict, refuge, not_ready_grace: GRACE }, now())
+fn planned(node: &Node, verdict: Verdict, refuge: bool, pods: &[Arc<Pod>]) -> Plan {
+    plan(&Observed { node, pods, verdict, refuge, not_ready_grace: GRACE }, now())
 }
 
 /// The taints a plan leaves on the node, as kubectl writes them.
@@ -105,13 +106,13 @@ fn taints_follow_the_verdict_and_the_readiness() {
 
 #[test]
 fn a_dead_node_is_marked_and_its_pods_leave_at_once() {
-    let plan = planned(&node("True", 5, json!({})), Verdict::Dead, true, &[pod("a", json!([]))]);
+    let a = pod("a", json!([]));
+    let plan = planned(&node("True", 5, json!({})), Verdict::Dead, true, std::slice::from_ref(&a));
     let ready = &plan.conditions.unwrap()[0];
     assert_eq!(
         (ready.status.as_str(), ready.reason.as_deref()),
         ("Unknown", Some("NodeStatusUnknown"))
     );
-    let a = ("default".to_owned(), "a".to_owned());
     assert_eq!((plan.evict, plan.unready), (vec![a.clone()], vec![a]));
 }
 
@@ -172,6 +173,6 @@ fn pods_leave_when_their_tolerations_run_out() {
     ];
     for (taints, tolerations, expected) in cases {
         let pod = pod("a", tolerations);
-        assert_eq!(eviction(&pod, &taints, now()), expected, "{taints:?} {:?}", pod.spec);
+        assert_eq!(eviction(&pod, &taints, now()), expected, "{taints:?} {:?}", pod.shape);
     }
 }

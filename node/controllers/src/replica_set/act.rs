@@ -25,6 +25,7 @@ use crate::{
     fence::Fenced,
     limits::{BURST, FIRST_BATCH},
     owner::controller_reference,
+    pod::Pod as SeenPod,
     reconcile::ObjectKey,
     writes::concurrently,
 };
@@ -35,7 +36,7 @@ pub(super) struct Actor {
     doubts: Doubts,
     sets: Client<ReplicaSet>,
     pods: Client<Pod>,
-    seen_pods: Informer<Pod>,
+    seen_pods: Informer<SeenPod>,
     seen_sets: Informer<ReplicaSet>,
     events: EventRecorder,
 }
@@ -74,7 +75,7 @@ impl Actor {
     pub(super) async fn act(
         &self,
         set: &ReplicaSet,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<SeenPod>],
         plan: Plan,
         now: Timestamp,
     ) -> Result<(), StatusError> {
@@ -102,7 +103,7 @@ impl Actor {
     async fn settle_ownership(
         &self,
         set: &ReplicaSet,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<SeenPod>],
         plan: &Plan,
     ) -> Result<Revision, StatusError> {
         let mut last = Revision::default();
@@ -111,8 +112,8 @@ impl Actor {
         }
         for (names, adopt) in [(&plan.adopt, true), (&plan.release, false)] {
             for name in names {
-                let Some(pod) = planned(pods, name) else { continue };
-                let mut pod = Pod::clone(pod);
+                let Some(planned) = planned(pods, name) else { continue };
+                let mut pod = self.as_planned(planned).await?;
                 let owners = pod.metadata.owner_references.get_or_insert_default();
                 if adopt {
                     owners.push(controller_reference(set));
@@ -124,6 +125,14 @@ impl Actor {
             }
         }
         Ok(last)
+    }
+
+    /// The whole pod, unless it changed since the plan was made.
+    async fn as_planned(&self, planned: &SeenPod) -> Result<Pod, StatusError> {
+        let fresh = self.pods.get(&planned.namespace, &planned.name).await?;
+        fresh
+            .filter(|fresh| revision_of(&fresh.metadata) == planned.revision)
+            .ok_or_else(|| StatusError::modified(self.pods.kind(), &planned.name))
     }
 
     /// Looks at the set itself: one that was deleted a moment ago must not take pods with it.
@@ -169,19 +178,17 @@ impl Actor {
     async fn delete(
         &self,
         set: &ReplicaSet,
-        pods: &[Arc<Pod>],
+        pods: &[Arc<SeenPod>],
         names: &[String],
     ) -> Result<Revision, StatusError> {
         let namespace = set.metadata.namespace.as_deref().unwrap_or_default();
-        let victims: Vec<&Pod> =
+        let victims: Vec<&SeenPod> =
             names.iter().take(BURST).filter_map(|name| planned(pods, name)).collect();
         let attempts = victims.into_iter().map(|pod| async move {
             let preconditions =
-                Preconditions { uid: pod.metadata.uid.clone(), ..Preconditions::default() };
+                Preconditions { uid: Some(pod.uid.to_string()), ..Preconditions::default() };
             let options = DeleteOptions { preconditions, ..DeleteOptions::default() };
-            let name = name_of(&pod.metadata).to_owned();
-            let result = self.pods.delete(namespace, &name, &options).await;
-            (name, result)
+            (&pod.name, self.pods.delete(namespace, &pod.name, &options).await)
         });
         let results = concurrently(attempts).await;
         let (mut last, mut failure) = (Revision::default(), None);
@@ -232,8 +239,8 @@ fn pod_of(set: &ReplicaSet) -> Pod {
 }
 
 /// The pod as the plan saw it: its version or uid is the precondition of what is written.
-fn planned<'a>(pods: &'a [Arc<Pod>], name: &str) -> Option<&'a Pod> {
-    pods.iter().map(|pod| &**pod).find(|pod| name_of(&pod.metadata) == name)
+fn planned<'a>(pods: &'a [Arc<SeenPod>], name: &str) -> Option<&'a SeenPod> {
+    pods.iter().map(|pod| &**pod).find(|pod| &*pod.name == name)
 }
 
 fn name_of(meta: &ObjectMeta) -> &str {

@@ -1,19 +1,16 @@
 //! The decision: from a replica set and the pods of its namespace to what must change.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{
-    api::{
-        apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
-        core::v1::Pod,
-    },
+    api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus},
     jiff::Timestamp,
 };
 
 use super::rank::order_for_deletion;
 use crate::{
     owner::{Claim, claim},
-    pod,
+    pod::Pod,
     selector::Selector,
 };
 
@@ -21,8 +18,8 @@ use crate::{
 pub(super) struct Observed<'a> {
     /// The replica set.
     pub(super) set: &'a ReplicaSet,
-    /// The pods of its namespace; those of others are ignored.
-    pub(super) pods: &'a [&'a Pod],
+    /// Its pods and those of its namespace that nobody controls; those of others are ignored.
+    pub(super) pods: &'a [Arc<Pod>],
 }
 
 /// What must change. Pods are named; the driver adds uid and version as preconditions.
@@ -52,10 +49,10 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
     let mut mine: Vec<&Pod> = Vec::new();
     let selector = Selector::of(set.spec.as_ref().map(|spec| &spec.selector));
     for pod in observed.pods {
-        let name = || pod.metadata.name.clone().unwrap_or_default();
-        match claim(&set.metadata, &pod.metadata, selector.picks(&pod.metadata.labels)) {
+        let name = || pod.name.to_string();
+        match claim(&set.metadata, &**pod, selector.picks(&pod.shape.labels)) {
             Claim::Owned => mine.push(pod),
-            Claim::Adopt if pod::is_active(pod) => {
+            Claim::Adopt if pod.is_active() => {
                 plan.adopt.push(name());
                 mine.push(pod);
             }
@@ -63,19 +60,17 @@ pub(super) fn plan(observed: &Observed<'_>, now: Timestamp) -> Plan {
             Claim::Adopt | Claim::Foreign => {}
         }
     }
-    let mut active: Vec<&Pod> = mine.iter().copied().filter(|pod| pod::is_active(pod)).collect();
+    let mut active: Vec<&Pod> = mine.iter().copied().filter(|pod| pod.is_active()).collect();
     if set.metadata.deletion_timestamp.is_none() {
         let desired = desired(set);
         plan.create = desired.saturating_sub(active.len());
         let excess = active.len().saturating_sub(desired);
         if excess > 0 {
             order_for_deletion(&mut active);
-            let names = active.iter().take(excess).filter_map(|pod| pod.metadata.name.clone());
-            plan.delete = names.collect();
+            plan.delete = active.iter().take(excess).map(|pod| pod.name.to_string()).collect();
         }
     }
-    let terminating =
-        mine.iter().filter(|pod| pod::is_terminating(pod) && !pod::is_finished(pod)).count();
+    let terminating = mine.iter().filter(|pod| pod.is_terminating && !pod.is_finished()).count();
     (plan.status, plan.recheck) = status(set, &active, terminating, now);
     plan
 }
@@ -99,13 +94,11 @@ fn status(
         .and_then(|template| template.metadata.as_ref())
         .and_then(|meta| meta.labels.as_ref());
     let labelled = |pod: &&&Pod| {
-        let labels = pod.metadata.labels.as_ref();
-        template_labels.into_iter().flatten().all(|(key, value)| {
-            labels.and_then(|labels| labels.get(key)).is_some_and(|label| label == value)
-        })
+        let labels = &pod.shape.labels;
+        template_labels.into_iter().flatten().all(|(key, value)| labels.get(key) == Some(value))
     };
     let waits: Vec<_> =
-        active.iter().filter_map(|pod| pod::available_in(pod, min_ready_seconds, now)).collect();
+        active.iter().filter_map(|pod| pod.available_in(min_ready_seconds, now)).collect();
     let available = waits.iter().filter(|wait| wait.is_zero()).count();
     let recheck = waits.iter().filter(|wait| !wait.is_zero()).min();
     let status = ReplicaSetStatus {

@@ -1,7 +1,9 @@
 //! The plan of a replica set as tables.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
-    api::{apps::v1::ReplicaSet, core::v1::Pod},
+    api::{apps::v1::ReplicaSet, core::v1},
     jiff::{SignedDuration, Timestamp},
 };
 use serde_json::{Value, json};
@@ -10,6 +12,7 @@ use super::{
     plan::{Observed, Plan, plan, with_failure},
     rank::order_for_deletion,
 };
+use crate::pod::{Pod, seen};
 
 fn now() -> Timestamp {
     "2026-01-01T12:00:00Z".parse().unwrap()
@@ -33,7 +36,7 @@ fn set(replicas: i32) -> ReplicaSet {
 }
 
 /// A running pod of the set, ready for `ready` seconds; `changes` is merged over it.
-fn pod(name: &str, ready: Option<i64>, changes: Value) -> Pod {
+fn pod(name: &str, ready: Option<i64>, changes: Value) -> Arc<Pod> {
     let conditions = match ready {
         Some(seconds) => {
             json!([{"type": "Ready", "status": "True", "lastTransitionTime": ago(seconds)}])
@@ -54,15 +57,16 @@ fn pod(name: &str, ready: Option<i64>, changes: Value) -> Pod {
         "status": {"phase": "Running", "conditions": conditions},
     });
     json_patch::merge(&mut pod, &changes);
-    serde_json::from_value(pod).unwrap()
+    let pod: v1::Pod = serde_json::from_value(pod).unwrap();
+    Arc::new(seen(&pod))
 }
 
-fn running(name: &str) -> Pod {
+fn running(name: &str) -> Arc<Pod> {
     pod(name, Some(60), json!({}))
 }
 
-fn planned(set: &ReplicaSet, pods: &[Pod]) -> Plan {
-    plan(&Observed { set, pods: &pods.iter().collect::<Vec<_>>() }, now())
+fn planned(set: &ReplicaSet, pods: &[Arc<Pod>]) -> Plan {
+    plan(&Observed { set, pods }, now())
 }
 
 #[test]
@@ -147,9 +151,9 @@ fn scale_down_prefers_unassigned_then_pending_then_unready_then_cheap_then_crowd
             json!({"spec": {"nodeName": null}, "status": {"phase": "Pending"}}),
         ),
     ];
-    let mut order: Vec<&Pod> = pods.iter().collect();
+    let mut order: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
     order_for_deletion(&mut order);
-    let names: Vec<_> = order.iter().map(|pod| pod.metadata.name.as_deref().unwrap()).collect();
+    let names: Vec<_> = order.iter().map(|pod| &*pod.name).collect();
     assert_eq!(
         names,
         [
@@ -177,9 +181,9 @@ fn equals_are_told_apart_by_restarts_then_age() {
         pod("calm-young", Some(60), json!({})),
         pod("restless", Some(60), restarts(7)),
     ];
-    let mut order: Vec<&Pod> = pods.iter().collect();
+    let mut order: Vec<&Pod> = pods.iter().map(|pod| &**pod).collect();
     order_for_deletion(&mut order);
-    let names: Vec<_> = order.iter().map(|pod| pod.metadata.name.as_deref().unwrap()).collect();
+    let names: Vec<_> = order.iter().map(|pod| &*pod.name).collect();
     assert_eq!(names, ["restless", "calm-young", "calm-old"]);
 }
 

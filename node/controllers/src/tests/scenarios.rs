@@ -79,11 +79,9 @@ async fn a_new_image_rolls_out_within_the_bounds_and_rolls_back_to_the_former_se
     world
         .until("the rollout is complete and never strays", async |world| {
             let pods = world.pods().await;
-            let active = pods.iter().filter(|pod| pod::is_active(pod)).count();
-            let ready = pods
-                .iter()
-                .filter(|pod| pod::is_active(pod) && pod::ready_since(pod).is_some())
-                .count();
+            let active: Vec<_> = pods.iter().map(seen).filter(|pod| pod.is_active()).collect();
+            let ready = active.iter().filter(|pod| pod.ready_since.is_some()).count();
+            let active = active.len();
             assert!(active <= 10, "{active} pods are more than 8 and a quarter");
             assert!(ready >= 6, "{ready} ready pods are less than three quarters of 8");
             let status = world.deployment("web").await.status.unwrap();
@@ -185,10 +183,9 @@ async fn a_dead_host_is_replaced_at_once_and_leaves_no_duplicates_when_it_heals(
         })
         .await;
     assert!(died.elapsed() < Duration::from_secs(1), "it took {:?}", died.elapsed());
-    let stuck = world.pods().await.into_iter().filter(pod::is_terminating);
-    assert!(
-        stuck.clone().count() == 2 && stuck.clone().all(|pod| pod::ready_since(&pod).is_none())
-    );
+    let mut stuck: Vec<_> = world.pods().await.iter().map(seen).collect();
+    stuck.retain(|pod| pod.is_terminating);
+    assert!(stuck.len() == 2 && stuck.iter().all(|pod| pod.ready_since.is_none()));
     let h2: Node = world.storage.typed().get("", "h2").await.unwrap().unwrap();
     assert!(!is_ready(&h2));
 
@@ -228,7 +225,7 @@ async fn nothing_is_evicted_while_no_other_host_could_take_it() {
                     .all(|node| node.spec.as_ref().is_none_or(|spec| spec.taints.is_none()))
         })
         .await;
-    assert!(!world.pods().await.iter().any(pod::is_terminating));
+    assert!(!world.pods().await.iter().any(|pod| seen(pod).is_terminating));
 }
 
 #[tokio::test(start_paused = true)]
@@ -256,8 +253,7 @@ async fn a_pod_that_fits_nowhere_says_why_and_is_placed_once_it_fits() {
     let why = "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector.";
     world
         .until("the pod says why it waits", async |world| {
-            let said = |pod: &Pod| pod::condition(pod, "PodScheduled")?.message.clone();
-            world.pods().await.iter().any(|pod| said(pod).as_deref() == Some(why))
+            world.pods().await.iter().any(|pod| seen(pod).refusal.as_deref() == Some(why))
         })
         .await;
     world
@@ -338,7 +334,7 @@ async fn a_namespace_ends_with_everything_in_it() {
     world
         .until("its pods run", async |world| {
             let pods: Vec<Pod> = world.storage.typed().list(Some("shop")).await.unwrap();
-            pods.iter().filter(|pod| pod::ready_since(pod).is_some()).count() == 3
+            pods.iter().filter(|pod| seen(pod).ready_since.is_some()).count() == 3
         })
         .await;
     let namespaces = world.storage.typed::<Namespace>();

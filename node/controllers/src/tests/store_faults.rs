@@ -188,5 +188,5 @@ fn pod_named(name: &str) -> Pod {
 }
 
 fn runs_as(pod: &Pod, name: &str) -> bool {
-    pod.metadata.name.as_deref() == Some(name) && pod::ready_since(pod).is_some()
+    pod.metadata.name.as_deref() == Some(name) && seen(pod).ready_since.is_some()
 }

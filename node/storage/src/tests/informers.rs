@@ -1,16 +1,17 @@
 //! The promises of [`Informer`].
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
+use skein_consensus::Record;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::*;
-use crate::{Change, Changes, Informer};
+use crate::{Change, Changes, Informer, View, read_part};
 
 /// How long a change may take to arrive before the test fails.
 const DEADLINE: Duration = Duration::from_secs(10);
 
-async fn until(changes: &mut Changes, mut holds: impl FnMut() -> bool) {
+async fn until<V>(changes: &mut Changes<V>, mut holds: impl FnMut() -> bool) {
     let wait = async {
         while !holds() {
             assert!(changes.next().await.is_some(), "the informer ended");
@@ -25,7 +26,7 @@ async fn an_informer_has_what_was_there_and_follows_what_comes() {
     create(&storage, config_maps(), config_map("before")).await;
     let cancel = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let informer = Informer::<ConfigMap>::start(&storage, None, &tasks, cancel.clone());
+    let informer = Informer::<ConfigMap>::whole(&storage, &tasks, cancel.clone());
     assert!(informer.synced().await);
     assert!(informer.get("default", "before").is_some());
 
@@ -41,23 +42,83 @@ async fn an_informer_has_what_was_there_and_follows_what_comes() {
     tasks.wait().await;
 }
 
+/// The name of an object and one of its data.
+#[derive(Debug)]
+struct Entry {
+    name: String,
+    value: String,
+}
+
+impl View for Entry {
+    type Group = String;
+
+    fn namespace(&self) -> &str {
+        "default"
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn groups(&self) -> Vec<String> {
+        vec![self.value.clone()]
+    }
+}
+
+/// Keeps those that say something.
+fn entries(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -> Informer<Entry> {
+    let read = |record: &Record| {
+        let object: ConfigMap = read_part(record)?;
+        let name = record.key.name.to_string();
+        let value = object.data.and_then(|mut data| data.remove("a"));
+        Ok(value.map(|value| Entry { name, value }))
+    };
+    Informer::start(storage, config_maps(), Box::new(read), tasks, cancel.clone())
+}
+
+fn say(value: Option<&str>) -> impl FnMut(&mut ConfigMap) + Send {
+    let data = value.map(|value| ("a".to_owned(), value.to_owned()));
+    move |object| object.data = Some(data.clone().into_iter().collect())
+}
+
 #[tokio::test]
-async fn an_object_that_leaves_the_filter_leaves_the_informer() {
+async fn an_object_that_is_left_out_from_a_change_on_leaves_the_informer() {
     let storage = storage().await;
     create(&storage, config_maps(), config_map("a")).await;
-    let cancel = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let filter = |object: &ConfigMap| object.metadata.labels.is_none();
-    let informer =
-        Informer::<ConfigMap>::start(&storage, Some(Arc::new(filter)), &tasks, cancel.clone());
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let informer = entries(&storage, &tasks, &cancel);
     assert!(informer.synced().await);
     assert!(informer.get("default", "a").is_some());
     let mut changes = informer.changes();
-    let label = |object: &mut ConfigMap| {
-        object.metadata.labels = Some([("x".to_owned(), "y".to_owned())].into());
-    };
-    storage.typed::<ConfigMap>().modify("default", "a", label).await.unwrap();
+    storage.typed::<ConfigMap>().modify("default", "a", say(None)).await.unwrap();
     until(&mut changes, || informer.get("default", "a").is_none()).await;
+    assert!(informer.groups().is_empty());
+    cancel.cancel();
+}
+
+#[tokio::test]
+async fn an_object_is_found_in_the_group_it_is_in_now_and_its_former_state_is_told() {
+    let storage = storage().await;
+    for name in ["b", "a"] {
+        create(&storage, config_maps(), config_map(name)).await;
+    }
+    let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+    let informer = entries(&storage, &tasks, &cancel);
+    assert!(informer.synced().await);
+    let names = |group: &str| -> Vec<String> {
+        informer.list_group(&group.to_owned()).iter().map(|entry| entry.name.clone()).collect()
+    };
+    assert_eq!(names("1"), ["a", "b"]);
+    let mut changes = informer.changes();
+    storage.typed::<ConfigMap>().modify("default", "a", say(Some("2"))).await.unwrap();
+    let Some(Change::Object { name, former, .. }) = changes.next().await else {
+        panic!("no change of an object")
+    };
+    assert_eq!((&*name, former.unwrap().value.as_str()), ("a", "1"));
+    assert_eq!((names("1"), names("2")), (vec!["b".to_owned()], vec!["a".to_owned()]));
+    storage.delete(config_maps(), "default", "a", &DeleteOptions::default()).await.unwrap();
+    until(&mut changes, || informer.get("default", "a").is_none()).await;
+    assert_eq!(informer.groups(), ["1"]);
     cancel.cancel();
 }
 
@@ -67,7 +128,7 @@ async fn a_slow_subscriber_is_told_to_look_at_everything() {
     create(&storage, config_maps(), config_map("a")).await;
     let cancel = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let informer = Informer::<ConfigMap>::start(&storage, None, &tasks, cancel.clone());
+    let informer = Informer::<ConfigMap>::whole(&storage, &tasks, cancel.clone());
     assert!(informer.synced().await);
     let mut slow = informer.changes();
     let mut attentive = informer.changes();
@@ -84,6 +145,6 @@ async fn a_slow_subscriber_is_told_to_look_at_everything() {
         };
         until(&mut attentive, is_current).await;
     }
-    assert_eq!(slow.next().await, Some(Change::Resync));
+    assert!(matches!(slow.next().await, Some(Change::Resync)));
     cancel.cancel();
 }

@@ -14,7 +14,7 @@ async fn repetitions_count_up_one_event() {
     let web: Pod = create(&storage, pods(), pod("web")).await.decode().unwrap();
     let cancel = CancellationToken::new();
     let tasks = TaskTracker::new();
-    let events = Informer::<Event>::start(&storage, None, &tasks, cancel.clone());
+    let events = Informer::<Event>::whole(&storage, &tasks, cancel.clone());
     assert!(events.synced().await);
     let mut changes = events.changes();
     let recorder = EventRecorder::start(&storage, "tester", "h1", &tasks, cancel.clone());
