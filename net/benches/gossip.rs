@@ -82,7 +82,6 @@ impl Cluster {
             generation: 1_700_000_000_000,
             advertise: address(id)?,
             seeds: vec![address(seed)?],
-            interval: None,
             peer_store: None,
         };
         let stop = CancellationToken::new();

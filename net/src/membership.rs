@@ -74,8 +74,6 @@ pub struct MembershipConfig {
     pub advertise: SocketAddr,
     /// Where to look for others at first, and again whenever members are lost.
     pub seeds: Vec<SocketAddr>,
-    /// How often to gossip; nothing lets it follow the number of nodes known.
-    pub interval: Option<Duration>,
     /// Where peers are remembered across restarts.
     pub peer_store: Option<PeerStore>,
 }
@@ -155,7 +153,7 @@ impl Membership {
             .map_err(|error| MembershipError::Start(error.to_string()))?;
 
         let sources = Sources { gossip, arrivals, tidings, refusals: transport.refusals() };
-        let view = View::new(transport.local_id(), config.interval);
+        let view = View::new(transport.local_id());
         let driver = Driver::new(sources, Arc::clone(&transport), view, remembered);
         let (chitchat, members, view) = (driver.chitchat(), driver.members(), driver.view());
         let seeds = seeds::Seeds::new(&config, driver.remembered(), transport, members.clone());

@@ -40,11 +40,21 @@ impl PodNetwork for HostPodNetwork {
         self.0.detach(pod_uid).await.map_err(translate)
     }
 
-    async fn adopt(&self, pod_uid: &str, pid: u32, ip: IpAddr) -> Result<(), NetworkError> {
-        match ip {
-            IpAddr::V4(ip) => self.0.adopt(pod_uid, pid, ip).await.map_err(translate),
-            IpAddr::V6(ip) => Err(NetworkError::Invalid(format!("{ip} is not IPv4"))),
-        }
+    async fn adopt(
+        &self,
+        pod_uid: &str,
+        pid: u32,
+        told: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, NetworkError> {
+        let told = match told {
+            Some(IpAddr::V4(ip)) => Some(ip),
+            Some(IpAddr::V6(ip)) => {
+                return Err(NetworkError::Invalid(format!("{ip} is not IPv4")));
+            }
+            None => None,
+        };
+        let adopted = self.0.adopt(pod_uid, pid, told).await.map_err(translate)?;
+        Ok(adopted.map(IpAddr::V4))
     }
 }
 

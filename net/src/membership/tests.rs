@@ -37,7 +37,6 @@ impl Cluster {
                 self.network.address(id(n)).unwrap()
             },
             seeds: vec![self.network.address(id(1)).unwrap()],
-            interval: None,
             peer_store: None,
         }
     }

@@ -44,9 +44,7 @@ pub(super) enum Action {
 /// All nodes known.
 pub(super) struct View {
     own: NodeId,
-    /// How often nodes gossip, if that does not follow their number.
-    fixed: Option<Duration>,
-    /// How often they do now, and so how often each node's heartbeat grows.
+    /// How often nodes gossip now, and so how often each node's heartbeat grows.
     interval: Duration,
     peers: BTreeMap<NodeId, Peer>,
     /// Who is not dead, as the watches were last set.
@@ -66,12 +64,10 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Nodes gossip every `fixed`, or as often as suits their number.
-    pub(super) fn new(own: NodeId, fixed: Option<Duration>) -> Self {
+    pub(super) fn new(own: NodeId) -> Self {
         Self {
             own,
-            fixed,
-            interval: fixed.unwrap_or_else(|| gossip::interval_for(0)),
+            interval: gossip::interval_for(0),
             peers: BTreeMap::new(),
             present: BTreeSet::new(),
             doubt: Doubt::default(),

@@ -50,6 +50,13 @@ pub trait PodNetwork: Send + Sync + 'static {
     /// Releases the pod's address and its link.
     async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError>;
 
-    /// Takes over a pod that was attached by an earlier run of this process.
-    async fn adopt(&self, pod_uid: &str, pid: u32, ip: IpAddr) -> Result<(), NetworkError>;
+    /// Takes over a pod that was attached by an earlier run of this process and returns its
+    /// address: the one it has, or if its link is gone the one it is `told` to have. `None` for a
+    /// pod that never was attached.
+    async fn adopt(
+        &self,
+        pod_uid: &str,
+        pid: u32,
+        told: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, NetworkError>;
 }

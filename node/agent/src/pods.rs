@@ -123,10 +123,21 @@ impl Pods {
             worker.adopt().await;
             workers.push((uid, worker));
         }
+        for (uid, observed) in &found {
+            self.keep_address(uid, observed).await;
+        }
         for (uid, worker) in workers {
             self.run_worker(uid, worker);
         }
         self.orphans = found;
+    }
+
+    /// Sees to it that nobody else gets the address of a pod that runs but that nobody knows yet.
+    async fn keep_address(&self, uid: &str, observed: &Observed) {
+        let Some(pid) = observed.live_sandbox().and_then(|sandbox| sandbox.pid) else { return };
+        if let Err(error) = self.host.network.adopt(uid, pid, None).await {
+            tracing::warn!(uid, %error, "the address of an unknown pod is not kept");
+        }
     }
 
     /// Waits until the host's network knows its range, for a while.

@@ -96,6 +96,11 @@ impl Addresses {
         Ok(())
     }
 
+    /// The pod's address, if it has one.
+    pub(crate) fn of(&self, pod_uid: &str) -> Option<Ipv4Addr> {
+        self.by_pod.get(pod_uid).copied()
+    }
+
     pub(crate) fn release(&mut self, pod_uid: &str) {
         self.by_pod.remove(pod_uid);
     }

@@ -15,7 +15,7 @@ use nix::sched::{CloneFlags, setns};
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder, new_connection,
     packet_route::{
-        address::AddressAttribute,
+        address::{AddressAttribute, AddressMessage},
         link::LinkMessage,
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol},
     },
@@ -126,6 +126,22 @@ impl Netlink {
         }
     }
 
+    /// The IPv4 addresses of a link.
+    pub(crate) async fn addresses(
+        &self,
+        index: u32,
+    ) -> Result<Vec<(Ipv4Addr, AddressMessage)>, NetlinkError> {
+        let request = self.handle.address().get().set_link_index_filter(index).execute();
+        let present: Vec<AddressMessage> = Self::ask(request.try_collect()).await?;
+        let local = |message: &AddressMessage| {
+            message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
+                _ => None,
+            })
+        };
+        Ok(present.into_iter().filter_map(|message| Some((local(&message)?, message))).collect())
+    }
+
     /// Makes this the only IPv4 address of a link.
     pub(crate) async fn set_address(
         &self,
@@ -133,15 +149,8 @@ impl Netlink {
         address: Ipv4Addr,
         prefix: u8,
     ) -> Result<(), NetlinkError> {
-        let request = self.handle.address().get().set_link_index_filter(index).execute();
-        let present: Vec<_> = Self::ask(request.try_collect()).await?;
-        for message in present {
-            let local = message.attributes.iter().find_map(|attribute| match attribute {
-                AddressAttribute::Local(IpAddr::V4(local)) => Some(*local),
-                _ => None,
-            });
-            let wanted = local == Some(address) && message.header.prefix_len == prefix;
-            if local.is_some() && !wanted {
+        for (present, message) in self.addresses(index).await? {
+            if present != address || message.header.prefix_len != prefix {
                 Self::ask(self.handle.address().del(message).execute()).await?;
             }
         }

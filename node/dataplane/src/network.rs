@@ -5,7 +5,7 @@
 //! IP addresses, so neighbours never hold a stale pair. When a pod's namespace goes, the kernel
 //! removes the pair; what is still there under a pod's name when the pod is attached again is
 //! replaced. Everything can be called again at any time; state lives in the kernel, this process
-//! only remembers who has which address and learns it anew by [`HostNetwork::adopt`].
+//! only remembers who has which address and learns it anew from the pods' own devices.
 
 mod links;
 #[cfg(test)]
@@ -22,6 +22,7 @@ use crate::{
     firewall,
     netlink::{Netlink, NetlinkError},
 };
+use links::Inside;
 
 /// Marks routes of ours in the kernel's table; a number nobody has registered.
 const ROUTE_PROTOCOL: RouteProtocol = RouteProtocol::Other(83);
@@ -123,19 +124,31 @@ impl HostNetwork {
         Ok(())
     }
 
-    /// Joins the pod whose pause process is `pid`; returns its address, the same one every time.
+    /// Joins the pod whose pause process is `pid`; returns its address, the same one every time,
+    /// also after a restart of this process unless another pod has it by now.
     ///
     /// # Errors
     /// No range or no free address, the process is gone, or the kernel refused.
     pub async fn attach(&self, pod_uid: &str, pid: u32) -> Result<Ipv4Addr, NetworkError> {
         let mut addresses = self.addresses.lock().await;
         let addresses = addresses.as_mut().ok_or(NetworkError::NoRange)?;
-        let namespace = pod_namespace(pid)?;
-        links::join(&self.netlink, &self.config, addresses, pod_uid, namespace).await
+        let inside = Inside::enter(pod_namespace(pid)?).await?;
+        if addresses.of(pod_uid).is_none()
+            && let Some(had) = inside.address().await?
+        {
+            match addresses.adopt(pod_uid, had) {
+                Ok(()) => {}
+                // It cannot keep it, and gets another one.
+                Err(AddressError::Taken { .. } | AddressError::OutOfRange(..)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        links::join(&self.netlink, &self.config, addresses, pod_uid, inside).await
     }
 
-    /// Takes over a pod that was joined before this process started, and joins it again if its
-    /// devices are gone.
+    /// Takes over a pod that was joined before this process started, and returns its address: the
+    /// one its device has, or if that is gone the one it is `told` to have, under which it is
+    /// joined again. `None` for a pod that never was joined.
     ///
     /// # Errors
     /// No range, an address that is not this host's or another pod's, the process is gone, or the
@@ -144,13 +157,14 @@ impl HostNetwork {
         &self,
         pod_uid: &str,
         pid: u32,
-        address: Ipv4Addr,
-    ) -> Result<(), NetworkError> {
+        told: Option<Ipv4Addr>,
+    ) -> Result<Option<Ipv4Addr>, NetworkError> {
         let mut addresses = self.addresses.lock().await;
         let addresses = addresses.as_mut().ok_or(NetworkError::NoRange)?;
-        let namespace = pod_namespace(pid)?;
+        let inside = Inside::enter(pod_namespace(pid)?).await?;
+        let Some(address) = inside.address().await?.or(told) else { return Ok(None) };
         addresses.adopt(pod_uid, address)?;
-        links::join(&self.netlink, &self.config, addresses, pod_uid, namespace).await.map(drop)
+        links::join(&self.netlink, &self.config, addresses, pod_uid, inside).await.map(Some)
     }
 
     /// Takes a pod off the network and frees its address; a pod that is gone is fine.

@@ -67,7 +67,6 @@ impl Ground {
                 generation: generation(SystemTime::now()),
                 advertise: self.advertise,
                 seeds: self.contacts(&known),
-                interval: None,
                 peer_store: Some(known),
             },
             labels: options.labels.clone(),

@@ -112,7 +112,6 @@ impl Process {
                 generation: generation(SystemTime::now()),
                 advertise: address_of(id),
                 seeds: others.map(|host| address_of(*host)).collect(),
-                interval: None,
                 peer_store: None,
             },
             labels: BTreeMap::new(),

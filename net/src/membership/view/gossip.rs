@@ -87,7 +87,7 @@ impl View {
 
     /// Gossips as often as suits the number of nodes known, and waits as long for their heartbeats.
     fn follow_number(&mut self, now: Instant) {
-        let interval = self.fixed.unwrap_or_else(|| interval_for(self.peers.len()));
+        let interval = interval_for(self.peers.len());
         if std::mem::replace(&mut self.interval, interval) != interval {
             for peer in self.peers.values_mut().filter(|peer| !peer.is_watched()) {
                 peer.watch(false, interval, now);

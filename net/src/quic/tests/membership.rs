@@ -11,7 +11,6 @@ async fn take_part(nodes: &OverQuic, node: usize, seed: usize) -> Membership {
         generation: 1,
         advertise: nodes.address(node),
         seeds: vec![nodes.address(seed)],
-        interval: None,
         peer_store: None,
     };
     let transport = nodes.transport(node);

@@ -102,9 +102,12 @@ impl PodNetwork for SimulatedNetwork {
         }
         let (cidr, base) = state.range.clone().ok_or(NetworkError::NoRange)?;
         let [a, b, c, _] = base.octets();
-        let ip = (2..=254)
-            .map(|host| IpAddr::V4(Ipv4Addr::new(a, b, c, host)))
-            .find(|ip| !state.pods.values().any(|taken| taken == ip))
+        let is_free = |ip: &IpAddr| !state.pods.values().any(|taken| taken == ip);
+        let had = state.links.get(pod_uid).copied();
+        let ip = had
+            .into_iter()
+            .chain((2..=254).map(|host| IpAddr::V4(Ipv4Addr::new(a, b, c, host))))
+            .find(is_free)
             .ok_or(NetworkError::Exhausted(cidr))?;
         state.pods.insert(pod_uid.to_owned(), ip);
         state.links.insert(pod_uid.to_owned(), ip);
@@ -118,13 +121,22 @@ impl PodNetwork for SimulatedNetwork {
         Ok(())
     }
 
-    async fn adopt(&self, pod_uid: &str, _pid: u32, ip: IpAddr) -> Result<(), NetworkError> {
+    async fn adopt(
+        &self,
+        pod_uid: &str,
+        _pid: u32,
+        told: Option<IpAddr>,
+    ) -> Result<Option<IpAddr>, NetworkError> {
         let mut state = self.lock();
         if state.range.is_none() {
             return Err(NetworkError::NoRange);
         }
+        let Some(ip) = state.links.get(pod_uid).copied().or(told) else { return Ok(None) };
+        if state.pods.iter().any(|(uid, taken)| uid != pod_uid && *taken == ip) {
+            return Err(NetworkError::Failed(format!("{ip} belongs to another pod")));
+        }
         state.pods.insert(pod_uid.to_owned(), ip);
         state.links.insert(pod_uid.to_owned(), ip);
-        Ok(())
+        Ok(Some(ip))
     }
 }

@@ -159,6 +159,26 @@ async fn without_the_store_containers_run_on_and_crashed_ones_start_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_pod_keeps_an_address_that_nobody_was_told_before_the_agent_ended() {
+    let mut world = World::start().await;
+    let uid = world.run("web", &["serve"]).await.metadata.uid.expect("uid");
+    world.until("it has an address", async |world| world.network.address(&uid).is_some()).await;
+    let address = world.network.address(&uid);
+    world.store.set_cut(true);
+    world.stop_agent().await;
+    world.store.set_cut(false);
+    assert_eq!(world.status("web").await.pod_ip, None, "it was told");
+
+    world.run("other", &["serve"]).await;
+    world.start_agent();
+    world.until_ready("web").await;
+    world.until_ready("other").await;
+    let told = |ip: Option<String>| ip.and_then(|ip| ip.parse::<std::net::IpAddr>().ok());
+    assert_eq!(told(world.status("web").await.pod_ip), address);
+    assert_ne!(told(world.status("other").await.pod_ip), address);
+}
+
+#[tokio::test(start_paused = true)]
 async fn after_a_reboot_without_the_store_the_last_known_pods_run_again() {
     let mut world = World::start().await;
     let map = json!({"metadata": {"name": "settings", "namespace": "default"}, "data": {"A": "1"}});

@@ -82,8 +82,7 @@ impl World {
         let (agent, cancel) = self.agent.take().expect("a running agent");
         cancel.cancel();
         agent.stopped().await;
-        // The process is gone, and with it what it knew of addresses.
-        self.network = Arc::new(SimulatedNetwork::new());
+        self.network.forget_process();
     }
 
     /// The host starts anew: nothing runs, the disk is there.
@@ -94,6 +93,7 @@ impl World {
         for container in self.containers().await {
             self.runtime.exit_container(&container.id, 137);
         }
+        self.network.cut_power();
     }
 
     pub(super) fn agent(&self) -> &Agent {

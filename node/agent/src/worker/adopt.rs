@@ -28,13 +28,15 @@ impl Worker {
 
     async fn adopt_network(&mut self) {
         let Some(sandbox) = self.observed.live_sandbox().cloned() else { return };
-        let ip = self.report.built.pod_ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
-        let Some((pid, ip)) = sandbox.pid.zip(ip) else { return };
+        let Some(pid) = sandbox.pid else { return };
         if self.desired.host_network || matches!(self.memory.network, Network::Attached { .. }) {
             return;
         }
-        match self.host.network.adopt(self.uid(), pid, ip).await {
-            Ok(()) => self.memory.network = Network::Attached { sandbox: sandbox.id, ip },
+        // The status may be behind, or never have been told.
+        let told = self.report.built.pod_ip.as_ref().and_then(|ip| ip.parse::<IpAddr>().ok());
+        match self.host.network.adopt(self.uid(), pid, told).await {
+            Ok(Some(ip)) => self.memory.network = Network::Attached { sandbox: sandbox.id, ip },
+            Ok(None) => {}
             Err(error) => {
                 tracing::warn!(pod = self.uid(), %error, "cannot adopt the pod's network");
             }

@@ -64,19 +64,40 @@ async fn index(kernel: &Netlink, name: &str) -> Result<u32, NetworkError> {
     found.ok_or_else(|| io(what())(std_io::ErrorKind::NotFound.into()))
 }
 
+/// A pod's namespace, entered.
+pub(super) struct Inside {
+    namespace: File,
+    netlink: Netlink,
+}
+
+impl Inside {
+    pub(super) async fn enter(namespace: File) -> Result<Self, NetworkError> {
+        let own = namespace.try_clone().map_err(io("keeping a pod's namespace"))?;
+        let netlink = Netlink::open_in(own, prepare_pod).await;
+        Ok(Self { namespace, netlink: netlink.map_err(io("entering a pod's namespace"))? })
+    }
+
+    /// The address that the pod's device has, be it from an earlier run of this process.
+    pub(super) async fn address(&self) -> Result<Option<Ipv4Addr>, NetworkError> {
+        let failed = || netlink("looking for the pod's address");
+        let Some(eth0) = self.netlink.index(POD_DEVICE).await.map_err(failed())? else {
+            return Ok(None);
+        };
+        let present = self.netlink.addresses(eth0).await.map_err(failed())?;
+        Ok(present.first().map(|(address, _)| *address))
+    }
+}
+
 /// Joins a pod and returns its address; does nothing if it is joined.
 pub(super) async fn join(
     kernel: &Netlink,
     config: &NetworkConfig,
     addresses: &mut Addresses,
     pod_uid: &str,
-    namespace: File,
+    Inside { namespace, netlink: pod }: Inside,
 ) -> Result<Ipv4Addr, NetworkError> {
     let address = addresses.allocate(pod_uid)?;
     let name = device_name(pod_uid);
-    let own = namespace.try_clone().map_err(io("keeping a pod's namespace"))?;
-    let pod = Netlink::open_in(own, prepare_pod).await.map_err(io("entering a pod's namespace"))?;
-
     let outside = kernel.index(&name).await.map_err(netlink(format!("finding {name}")))?;
     let inside = pod.index(POD_DEVICE).await.map_err(netlink("finding the pod's eth0"))?;
     if outside.is_none() || inside.is_none() {

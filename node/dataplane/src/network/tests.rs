@@ -180,8 +180,16 @@ fn everything_can_be_called_again_and_survives_this_process() {
 
     host.network = open(&host.namespace, &host.runtime);
     host.run(|network| network.set_range(range)).unwrap();
-    host.run(|network| network.adopt("one", one.namespace.pid(), one.address)).unwrap();
-    host.run(|network| network.adopt("two", two.namespace.pid(), two.address)).unwrap();
+    let lone = Namespace::new();
+    for (uid, pid, told, has) in [
+        ("one", one.namespace.pid(), None, Some(one.address)),
+        // What its device has counts, not what somebody was told before.
+        ("two", two.namespace.pid(), Some(one.address), Some(two.address)),
+        ("never-joined", lone.pid(), None, None),
+    ] {
+        let adopted = host.run(|network| network.adopt(uid, pid, told));
+        assert_eq!(adopted.unwrap(), has, "{uid}");
+    }
     let three = host.pod("three");
     for pod in [&one, &two] {
         assert_ne!(three.address, pod.address);
@@ -191,6 +199,21 @@ fn everything_can_be_called_again_and_survives_this_process() {
     let other = "10.42.7.0/24".parse().unwrap();
     let refused = host.run(|network| network.set_range(other));
     assert!(matches!(refused, Err(NetworkError::RangeInUse { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_pod_that_is_attached_again_keeps_its_address_unless_another_has_it() {
+    let mut host = Host::new(1);
+    host.run(|network| network.set_range(host.range)).unwrap();
+    let (first, second) = (host.pod("first"), host.pod("second"));
+    host.network = open(&host.namespace, &host.runtime);
+    host.run(|network| network.set_range(host.range)).unwrap();
+    let kept = host.run(|network| network.attach("second", second.namespace.pid())).unwrap();
+    assert_eq!(kept, second.address);
+    let newcomer = host.pod("newcomer");
+    let moved = host.run(|network| network.attach("first", first.namespace.pid())).unwrap();
+    assert!(![kept, newcomer.address].contains(&moved), "{moved} is given twice");
+    seen_by(&first.namespace, moved, &newcomer.namespace).unwrap();
 }
 
 #[test]
