@@ -21,7 +21,7 @@ use skein_storage::Change;
 use crate::{
     cluster::{Cluster, key_of},
     owner::{controller_of, is_controlled_by},
-    pod::{Group, Pod},
+    pod::Group,
     queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
 };
@@ -88,11 +88,10 @@ impl Reconciler for Controller {
         let seen: Vec<&ReplicaSet> = sets.iter().map(|set| &**set).collect();
         let uid = deployment.metadata.uid.as_deref().unwrap_or_default();
         let own = sets.iter().filter(|set| is_controlled_by(&set.metadata, uid));
-        let pods_of = |set: &Arc<ReplicaSet>| {
-            let uid = set.metadata.uid.as_deref().map(Arc::from);
-            self.cluster.pods.list_group(&Group::Controlled(namespace.clone(), uid))
+        let group = |set: &Arc<ReplicaSet>| {
+            Group::Controlled(namespace.clone(), set.metadata.uid.as_deref().map(Arc::from))
         };
-        let pods: Vec<Arc<Pod>> = own.flat_map(pods_of).collect();
+        let pods = self.cluster.pods.list_groups(&own.map(group).collect::<Vec<_>>());
         let observed = plan::Observed { deployment: &deployment, sets: &seen, pods: &pods };
         let plan = plan::plan(&observed, jiff::Timestamp::now());
         let recheck = plan.recheck;

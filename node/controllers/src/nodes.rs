@@ -99,7 +99,7 @@ impl Reconciler for Controller {
     }
 
     async fn reconcile(&self, name: &Arc<str>) -> Result<Next, StatusError> {
-        let pods = self.cluster.pods.list_group(&Group::Bound(name.clone()));
+        let pods = self.cluster.pods.list_groups(&[Group::Bound(name.clone())]);
         let Some(node) = self.cluster.nodes.get("", name) else {
             self.actor.forget_pods(name, &pods).await?;
             return Ok(Next::Settled);

@@ -89,12 +89,11 @@ impl Reconciler for Controller {
         self.actor.settle_doubt(key).await?;
         let (namespace, name) = key;
         let Some(set) = self.cluster.sets.get(namespace, name) else { return Ok(Next::Settled) };
-        let pods_of = |controller: Option<&str>| {
-            let group = Group::Controlled(namespace.clone(), controller.map(Arc::from));
-            self.cluster.pods.list_group(&group)
-        };
-        let mut pods = pods_of(Some(set.metadata.uid.as_deref().unwrap_or_default()));
-        pods.extend(pods_of(None));
+        let uid = set.metadata.uid.as_deref().unwrap_or_default();
+        // Looked at together: a pod that moves from one to the other is neither missed nor counted
+        // twice.
+        let groups = [Some(uid.into()), None].map(|uid| Group::Controlled(namespace.clone(), uid));
+        let pods = self.cluster.pods.list_groups(&groups);
         let now = jiff::Timestamp::now();
         let plan = plan::plan(&plan::Observed { set: &set, pods: &pods }, now);
         let recheck = plan.recheck;

@@ -8,12 +8,15 @@ mod hold;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{self, PodCondition};
 use skein_objects::StatusError;
-use skein_scheduler::{BoundPod, Decision, Snapshot, Strategy, schedule};
+use skein_scheduler::{Decision, Snapshot, Strategy, schedule};
 use skein_storage::{Client, EventRecorder, EventType};
 use tokio::{sync::Notify, time::Instant};
 
@@ -79,11 +82,11 @@ impl Scheduler {
     /// Decides about all pending pods and writes the decisions. A pod is held back for a while if
     /// its write failed for another reason than that the pod had changed.
     async fn pass(&mut self) {
-        let (pending, assumed) = self.waiting();
+        let pending = self.pending();
         if pending.is_empty() {
             return;
         }
-        let snapshot = self.observe(assumed);
+        let snapshot = self.observe();
         let views: Vec<_> = pending.iter().map(|pod| &pod.shape.placement).collect();
         let decisions = schedule(&snapshot, &views, self.strategy);
         let writes = pending.into_iter().zip(decisions).map(|(pod, decision)| {
@@ -120,34 +123,31 @@ impl Scheduler {
         }
     }
 
-    /// The pods that wait and are not held back, oldest first, and those that only seem to wait.
-    fn waiting(&mut self) -> (Vec<Arc<Pod>>, Vec<BoundPod>) {
-        let (mut pending, mut bound, mut assumed) = (Vec::new(), Vec::new(), HashMap::new());
-        for pod in self.cluster.pods.list_group(&Group::Waiting) {
-            if let Some((uid, node)) = self.assumed.remove_entry(&pod.uid) {
-                bound.push(bound_pod(&pod, node.clone()));
-                assumed.insert(uid, node);
-            } else {
-                pending.push(pod);
-            }
-        }
-        self.assumed = assumed;
+    /// The pods that wait and are not held back, oldest first.
+    fn pending(&mut self) -> Vec<Arc<Pod>> {
+        let mut pending = self.cluster.pods.list_groups(&[Group::Waiting]);
+        let waiting: HashSet<&Uid> = pending.iter().map(|pod| &pod.uid).collect();
+        self.assumed.retain(|uid, _| waiting.contains(uid));
+        pending.retain(|pod| !self.assumed.contains_key(&pod.uid));
         self.holds.keep(&pending.iter().map(|pod| &pod.uid).collect());
         let now = Instant::now();
         pending.retain(|pod| !self.holds.holds(&pod.uid, now));
         // Names decide between those of one second: they are in order already.
         pending.sort_by_key(|pod| pod.created);
-        (pending, bound)
+        pending
     }
 
     /// Everything that a decision depends on beside the pods it is about.
-    fn observe(&self, mut bound: Vec<BoundPod>) -> Snapshot {
+    fn observe(&self) -> Snapshot {
         let pods = self.cluster.pods.list();
         let running = pods.iter().filter(|pod| !pod.is_finished());
-        bound.extend(running.filter_map(|pod| Some(bound_pod(pod, pod.node.clone()?))));
+        let bound = running.filter_map(|pod| {
+            let node = pod.node.as_ref().or_else(|| self.assumed.get(&pod.uid))?;
+            Some(bound_pod(pod, node.clone()))
+        });
         let nodes = self.cluster.nodes.list();
         let nodes = nodes.iter().filter(|node| node.metadata.deletion_timestamp.is_none());
-        Snapshot { nodes: nodes.map(|node| node_view(node)).collect(), bound }
+        Snapshot { nodes: nodes.map(|node| node_view(node)).collect(), bound: bound.collect() }
     }
 
     async fn bind(&self, pod: &Pod, node: &str) -> Result<(), StatusError> {

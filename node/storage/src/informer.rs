@@ -100,9 +100,10 @@ impl<V: View> Informer<V> {
         self.cache.list_namespace(namespace)
     }
 
-    /// The objects of one group, in order of namespace and name.
-    pub fn list_group(&self, group: &V::Group) -> Vec<Arc<V>> {
-        self.cache.list_group(group)
+    /// The objects of these groups at one moment: group after group, each in order of namespace
+    /// and name.
+    pub fn list_groups(&self, groups: &[V::Group]) -> Vec<Arc<V>> {
+        self.cache.list_groups(groups)
     }
 
     /// Every group that has objects, in order.

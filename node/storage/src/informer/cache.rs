@@ -49,9 +49,10 @@ impl<V: View> Cache<V> {
         of_namespace.map(|one| one.0.clone()).collect()
     }
 
-    pub(super) fn list_group(&self, group: &V::Group) -> Vec<Arc<V>> {
+    pub(super) fn list_groups(&self, groups: &[V::Group]) -> Vec<Arc<V>> {
         let objects = self.read();
-        objects.groups.get(group).into_iter().flatten().map(|one| one.0.clone()).collect()
+        let members = groups.iter().filter_map(|group| objects.groups.get(group)).flatten();
+        members.map(|one| one.0.clone()).collect()
     }
 
     pub(super) fn groups(&self) -> Vec<V::Group> {

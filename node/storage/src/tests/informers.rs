@@ -106,7 +106,7 @@ async fn an_object_is_found_in_the_group_it_is_in_now_and_its_former_state_is_to
     let informer = entries(&storage, &tasks, &cancel);
     assert!(informer.synced().await);
     let names = |group: &str| -> Vec<String> {
-        informer.list_group(&group.to_owned()).iter().map(|entry| entry.name.clone()).collect()
+        informer.list_groups(&[group.to_owned()]).iter().map(|entry| entry.name.clone()).collect()
     };
     assert_eq!(names("1"), ["a", "b"]);
     let mut changes = informer.changes();
