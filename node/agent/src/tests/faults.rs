@@ -161,6 +161,8 @@ async fn without_the_store_containers_run_on_and_crashed_ones_start_again() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_keeps_an_address_that_nobody_was_told_before_the_agent_ended() {
     let mut world = World::start().await;
+    // It has its address some time before it runs, which is when it is told of.
+    world.runtime.set_docker_latencies();
     let uid = world.run("web", &["serve"]).await.metadata.uid.expect("uid");
     world.until("it has an address", async |world| world.network.address(&uid).is_some()).await;
     let address = world.network.address(&uid);
