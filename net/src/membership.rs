@@ -29,7 +29,7 @@ use std::{
     collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex as SyncMutex},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use chitchat::{Chitchat, ChitchatConfig, FailureDetectorConfig};

@@ -1,5 +1,7 @@
 mod detection;
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 
 use super::*;
