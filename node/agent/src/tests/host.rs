@@ -98,6 +98,7 @@ async fn a_peer_without_a_way_to_it_does_not_cost_the_next_start_its_range() {
         .await;
     world.store.set_cut(true);
     world.stop_agent().await;
+    world.network.set_routes_error(None);
     world.start_agent();
     world.until("the kept route is set", async |world| world.network.routes().len() == 1).await;
 }
