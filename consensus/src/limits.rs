@@ -100,6 +100,10 @@ pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a survey or an order waits for a replica.
 pub(crate) const RECOVERY_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long a replica that is to rejoin looks for somebody who went on: a few rounds of gossip, for
+/// one that was started just now.
+pub(crate) const REJOIN_PATIENCE: Duration = Duration::from_secs(3);
+
 /// How long a leader remembers that a damaged replica asked to be let go; it asks every half
 /// second, and must not be let in again meanwhile.
 pub(crate) const LEAVE_MEMORY: Duration = Duration::from_secs(10);

@@ -9,7 +9,7 @@ use openraft::{
 use skein_net::{NodeId, Protocol, Transport};
 use tokio::{
     sync::{broadcast, oneshot, watch},
-    time::{Duration, timeout},
+    time::{Duration, Instant, timeout, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -202,7 +202,16 @@ impl Replica {
     /// Orders this replica, which a recovery left behind, to start empty in the epoch of whoever
     /// went on and answers. It then asks to be started again.
     pub async fn rejoin(&self) -> Result<(), StoreError> {
-        self.recovery.rejoin(&self.survey().await).await
+        let mut peers = self.parts().peers.clone();
+        let deadline = Instant::now() + limits::REJOIN_PATIENCE;
+        loop {
+            let ordered = self.recovery.rejoin(&self.survey().await).await;
+            if ordered.is_ok() || Instant::now() >= deadline {
+                return ordered;
+            }
+            // A node that has just started may not know yet who went on.
+            drop(timeout_at(deadline, peers.changed()).await);
+        }
     }
 
     fn parts(&self) -> &Parts {
