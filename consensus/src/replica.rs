@@ -210,7 +210,9 @@ impl Replica {
                 return ordered;
             }
             // A node that has just started may not know yet who went on.
-            drop(timeout_at(deadline, peers.changed()).await);
+            if let Ok(Err(_closed)) = timeout_at(deadline, peers.changed()).await {
+                return ordered;
+            }
         }
     }
 
