@@ -137,9 +137,8 @@ impl HostNetwork {
             && let Some(had) = inside.address().await?
         {
             match addresses.adopt(pod_uid, had) {
-                Ok(()) => {}
-                // It cannot keep it, and gets another one.
-                Err(AddressError::Taken { .. } | AddressError::OutOfRange(..)) => {}
+                // One that it cannot keep is replaced.
+                Ok(()) | Err(AddressError::Taken { .. } | AddressError::OutOfRange(..)) => {}
                 Err(error) => return Err(error.into()),
             }
         }
