@@ -1,5 +1,7 @@
 //! What every [`StoreClient`] promises, checked of each implementation.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::time::{Duration, timeout};
@@ -81,7 +83,7 @@ async fn lists_are_ordered_paged_and_consistent(store: &SharedStore) {
     let range = KeyRange::all("lists");
     let all = ListOptions::default();
     let listed = store.list(&range, all, Consistency::Linearizable).await.unwrap();
-    let names = |records: &[Record]| {
+    let names = |records: &[Arc<Record>]| {
         records.iter().map(|record| record.key.name.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(names(&listed.records), ["a", "b", "c"]);

@@ -61,8 +61,12 @@ pub(crate) const BATCH_TRANSACTIONS: usize = 512;
 pub(crate) const BATCH_BYTES: usize = 512 << 10;
 
 /// Log entries proposed and not yet answered. One waits for the disk and the followers while the
-/// next ones fill; more would only make them smaller.
-pub(crate) const BATCHES_IN_FLIGHT: usize = 4;
+/// next one fills; more would only make them smaller.
+pub(crate) const BATCHES_IN_FLIGHT: usize = 2;
+
+/// Messages with writes on their way to the leader and not yet answered: what fills two log entries
+/// there, and what fills the next two.
+pub(crate) const FORWARDS_IN_FLIGHT: usize = 4;
 
 /// How long a write is tried, over elections and lost messages, before the caller hears about it.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -106,9 +106,10 @@ impl Replica {
         let first = status_feed::look(&parts, Duration::ZERO);
         let (status_sender, status) = watch::channel(first);
         let (writes, write_line) = Writes::new();
+        let (forwards, forward_line) = Writes::new();
         let (reads, read_line) = Reads::new();
         let decisions = broadcast::Sender::new(limits::DECISIONS);
-        let store = ReplicaStore { parts: parts.clone(), machine, status, writes, reads };
+        let store = ReplicaStore { parts: parts.clone(), machine, status, writes, forwards, reads };
         let recovery = Responder { parts: parts.clone(), disk, log: log.clone() };
         let cancel = &parts.cancel;
 
@@ -122,7 +123,8 @@ impl Replica {
             store.status.clone(),
             cancel.clone(),
         ));
-        tasks.spawn(writes::run(parts.raft.clone(), write_line, cancel.clone()));
+        tasks.spawn(writes::propose_all(parts.raft.clone(), write_line, cancel.clone()));
+        tasks.spawn(writes::forward_all(parts.clone(), store.status.clone(), forward_line));
         tasks.spawn(reads::run(parts.clone(), store.status.clone(), read_line));
         tasks.spawn(checkpoint(Arc::clone(&store.machine), recovery.clone()));
         tasks.spawn(damage::watch(recovery.clone()));

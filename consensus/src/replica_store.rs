@@ -13,8 +13,8 @@ use crate::{
     RaftStatus, limits,
     parts::Parts,
     reads::Reads,
-    store_protocol::{self, Refusal, StoreReply, StoreRequest},
-    writes::Writes,
+    store_protocol::Refusal,
+    writes::{Writes, Written},
 };
 use skein_store::{
     Consistency, Key, KeyRange, ListOptions, Listing, Machine, Record, Revision, StoreClient,
@@ -27,7 +27,10 @@ pub(crate) struct ReplicaStore {
     pub(crate) parts: Parts,
     pub(crate) machine: Arc<Machine>,
     pub(crate) status: watch::Receiver<RaftStatus>,
+    /// Into the log of this node.
     pub(crate) writes: Writes,
+    /// To the leader, if that is another.
+    pub(crate) forwards: Writes,
     pub(crate) reads: Reads,
 }
 
@@ -54,32 +57,22 @@ impl ReplicaStore {
     }
 
     /// One attempt at a write, through `leader`.
-    async fn attempt(
-        &self,
-        leader: NodeId,
-        transaction: &Transaction,
-    ) -> Result<Vec<Revision>, Refusal> {
+    async fn attempt(&self, leader: NodeId, transaction: &Transaction) -> Written {
         if leader == self.parts.own() {
             return self.propose(transaction.clone()).await;
         }
-        let (transport, epochs) = (self.parts.transport.as_ref(), self.parts.epochs.as_ref());
-        let request = &StoreRequest::Propose(transaction.clone());
-        let asked =
-            store_protocol::ask(transport, Some(epochs), leader, request, limits::ATTEMPT_TIMEOUT);
-        match asked.await {
-            Ok(StoreReply::Written(revisions)) => Ok(revisions),
-            Ok(other) => Err(store_protocol::unexpected(&other)),
+        match self.forwards.submit(transaction.clone()).await {
             // The leader's disk is not the cluster's: the next leader may take the write.
             Err(Refusal::Store(StoreError::Storage(reason))) => {
                 Err(StoreError::Unavailable(reason).into())
             }
-            Err(refusal) => Err(refusal),
+            written => written,
         }
     }
 
     /// Proposes a transaction here, if this node leads. A leader without room takes none: it is
     /// about to hand over, unless it is alone.
-    pub(crate) async fn propose(&self, transaction: Transaction) -> Result<Vec<Revision>, Refusal> {
+    pub(crate) async fn propose(&self, transaction: Transaction) -> Written {
         if self.parts.is_full() {
             let reason = "the disk of the leader is full".to_owned();
             let alone = self.status.borrow().voters == [self.parts.own()];
@@ -87,7 +80,7 @@ impl ReplicaStore {
                 if alone { StoreError::Storage(reason) } else { StoreError::Unavailable(reason) };
             return Err(error.into());
         }
-        self.writes.propose(transaction).await
+        self.writes.submit(transaction).await
     }
 
     /// Why nothing can be written or read for certain now, if that is known.

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{StreamExt, future::join_all};
 use skein_net::{BoxedStream, Handler, NodeId, codec};
 use tokio::{io::AsyncReadExt, sync::Semaphore, time::timeout};
 
@@ -15,7 +15,7 @@ use crate::{
     replica_store::ReplicaStore,
     store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
 };
-use skein_store::{Epoch, KeyRange, Record, Revision, StoreClient, StoreError};
+use skein_store::{Epoch, KeyRange, Revision, StoreClient, StoreError};
 
 /// Serves [`skein_net::Protocol::Store`].
 pub(crate) struct StoreHandler {
@@ -60,8 +60,9 @@ impl StoreHandler {
             return Err(StoreError::Overloaded.into());
         };
         match request {
-            StoreRequest::Propose(transaction) => {
-                in_time(self.store.propose(transaction)).await.map(StoreReply::Written)
+            StoreRequest::Propose(transactions) => {
+                let each = transactions.into_iter().map(|one| in_time(self.store.propose(one)));
+                Ok(StoreReply::Proposed(join_all(each).await))
             }
             StoreRequest::ReadIndex => {
                 leader_index(&self.parts.raft).await.map(StoreReply::ReadIndex)
@@ -166,7 +167,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T,
 async fn send_list(stream: &mut BoxedStream, listing: crate::Listing) -> Result<(), FrameError> {
     let (mut part, mut bytes) = (Vec::new(), 0);
     for record in listing.records {
-        bytes += Record::size(&record);
+        bytes += record.size();
         part.push(record);
         if bytes >= limits::PART_BYTES {
             let full = ListPart::Records(std::mem::take(&mut part));

@@ -3,11 +3,13 @@
 //! Every request follows the epoch of its sender's replica, if it has one. Enums only ever grow at
 //! their end.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 use skein_net::{NodeId, Protocol, Transport, codec};
 use tokio::time::Duration;
 
-use crate::{epochs::Epochs, recovery::ReplicaReport};
+use crate::{epochs::Epochs, recovery::ReplicaReport, writes::Written};
 use skein_store::{
     Consistency, Epoch, EventBatch, Key, KeyRange, ListOptions, Record, Revision, StoreError,
     Transaction, recovery::Order,
@@ -16,8 +18,8 @@ use skein_store::{
 /// A request with one answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum StoreRequest {
-    /// To a leader only: write this.
-    Propose(Transaction),
+    /// To a leader only: write these, each on its own.
+    Propose(Vec<Transaction>),
     /// To a leader only: up to where must a read of now have applied the log?
     ReadIndex,
     /// To any replica: see that this is written.
@@ -61,6 +63,8 @@ pub(crate) enum StoreReply {
         left: bool,
         epoch: Epoch,
     },
+    /// What became of each proposed transaction.
+    Proposed(Vec<Written>),
 }
 
 /// Why a node did not do it.
@@ -124,7 +128,7 @@ pub(crate) fn unexpected(reply: &StoreReply) -> Refusal {
 /// A piece of a list.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ListPart {
-    Records(Vec<Record>),
+    Records(Vec<Arc<Record>>),
     End { revision: Revision, remaining: usize },
     Refused(Refusal),
 }

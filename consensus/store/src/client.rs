@@ -169,7 +169,7 @@ pub struct ListOptions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Listing {
     /// The records in key order.
-    pub records: Vec<Record>,
+    pub records: Vec<Arc<Record>>,
     /// The revision of the store they were read at; a watch from here misses nothing.
     pub revision: Revision,
     /// How many further records the range holds beyond `limit`.
@@ -182,14 +182,14 @@ pub enum Event {
     /// The object was made or changed.
     Put {
         /// The object now.
-        record: Record,
+        record: Arc<Record>,
         /// The object before, absent if it was made.
-        previous: Option<Record>,
+        previous: Option<Arc<Record>>,
     },
     /// The object was removed.
     Delete {
         /// The object as it last was.
-        previous: Record,
+        previous: Arc<Record>,
         /// The change that removed it.
         revision: Revision,
     },
@@ -216,7 +216,7 @@ impl Event {
     pub fn size(&self) -> usize {
         match self {
             Self::Put { record, previous } => {
-                record.size() + previous.as_ref().map_or(0, Record::size)
+                record.size() + previous.as_ref().map_or(0, |previous| previous.size())
             }
             Self::Delete { previous, .. } => previous.size(),
         }

@@ -85,7 +85,7 @@ mod tests {
             created: revision,
             modified: revision,
         };
-        Event::Put { record, previous: None }
+        Event::Put { record: record.into(), previous: None }
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl View {
         }
         let mut found = self.objects.range::<_, Key>((start, Bound::Excluded(end)));
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
-        let records = found.by_ref().take(limit).map(|(ByKey(record), _)| Record::clone(record));
+        let records = found.by_ref().take(limit).map(|(ByKey(record), _)| Arc::clone(record));
         let records = records.collect();
         Listing { records, revision: self.revision, remaining: found.count() }
     }
@@ -131,7 +131,7 @@ impl View {
         key: &Key,
         value: Bytes,
         revision: Revision,
-    ) -> (Record, Option<Record>) {
+    ) -> (Arc<Record>, Option<Arc<Record>>) {
         let near = self.objects.get_prev(key).map(|(ByKey(near), _)| Arc::clone(near));
         let mut record = Record { key: key.clone(), value, created: revision, modified: revision };
         let mut previous = None;
@@ -145,15 +145,16 @@ impl View {
             None => {}
         }
         self.revision = revision;
-        self.objects.insert(ByKey(Arc::new(record.clone())), revision);
-        (record, previous.map(Arc::unwrap_or_clone))
+        let record = Arc::new(record);
+        self.objects.insert(ByKey(Arc::clone(&record)), revision);
+        (record, previous)
     }
 
     /// Removes the object at `key` by the newest change `revision`.
-    pub(super) fn remove(&mut self, key: &Key, revision: Revision) -> Option<Record> {
+    pub(super) fn remove(&mut self, key: &Key, revision: Revision) -> Option<Arc<Record>> {
         let (ByKey(removed), _) = self.objects.remove_with_key(key)?;
         self.revision = revision;
-        Some(Arc::unwrap_or_clone(removed))
+        Some(removed)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Objects as read from the store.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -74,7 +76,7 @@ pub struct ObjectList {
     /// Their kind.
     pub kind: &'static Kind,
     /// In order of namespace and name.
-    pub records: Vec<Record>,
+    pub records: Vec<Arc<Record>>,
     /// The revision of the store they were read at; a watch from here misses nothing.
     pub revision: Revision,
     /// How many further objects there are beyond the limit asked for.
@@ -84,6 +86,6 @@ pub struct ObjectList {
 impl ObjectList {
     /// The records as objects.
     pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
-        self.records.iter().map(|record| Object { kind: self.kind, record: record.clone() })
+        self.records.iter().map(|record| Object { kind: self.kind, record: Record::clone(record) })
     }
 }

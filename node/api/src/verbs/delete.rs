@@ -53,7 +53,9 @@ pub(super) async fn delete_collection(
         async move {
             let (namespace, name) = (record.key.namespace.clone(), record.key.name.clone());
             match storage.delete(target.kind, &namespace, &name, &options).await {
-                Ok(Deleted::Marked(object) | Deleted::Removed(object)) => Ok(Some(object.record)),
+                Ok(Deleted::Marked(object) | Deleted::Removed(object)) => {
+                    Ok(Some(Arc::new(object.record)))
+                }
                 Err(error) if error.reason == Reason::NotFound => Ok(None),
                 Err(error) => Err(error),
             }

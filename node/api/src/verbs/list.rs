@@ -1,5 +1,7 @@
 //! list: selectors, paging, and bodies written chunk by chunk from stored bytes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::stream;
 use http::StatusCode;
@@ -37,7 +39,7 @@ impl PageOptions {
 
 /// Objects and what the list says about itself.
 pub(super) struct Page {
-    pub(super) records: Vec<Record>,
+    pub(super) records: Vec<Arc<Record>>,
     pub(super) meta: ListMeta,
 }
 
@@ -126,7 +128,7 @@ pub(super) async fn collect(
     };
     let (mut after, mut first) = options.after.unzip();
     let mut consistency = options.consistency;
-    let mut records: Vec<Record> = Vec::new();
+    let mut records: Vec<Arc<Record>> = Vec::new();
     loop {
         let read = ListOptions { limit: step, after: after.clone() };
         let list = storage.list(kind, namespace, read, consistency).await?;
@@ -154,7 +156,7 @@ pub(super) async fn collect(
 pub(super) fn reply(
     form: Form,
     meta: ListMeta,
-    records: Vec<Record>,
+    records: Vec<Arc<Record>>,
 ) -> Result<Reply, StatusError> {
     let size: usize = records.iter().map(|record| record.value.len()).sum();
     let mut writer = Writer { form, meta, records: records.into_iter(), state: State::Begin };
@@ -182,7 +184,7 @@ enum State {
 struct Writer {
     form: Form,
     meta: ListMeta,
-    records: std::vec::IntoIter<Record>,
+    records: std::vec::IntoIter<Arc<Record>>,
     state: State,
 }
 

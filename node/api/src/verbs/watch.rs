@@ -2,7 +2,7 @@
 
 mod resume;
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -141,7 +141,7 @@ struct Watch {
 /// What is left to tell of the state the watch began with.
 #[derive(Default)]
 struct Initial {
-    records: std::vec::IntoIter<Record>,
+    records: std::vec::IntoIter<Arc<Record>>,
     /// The revision of that state, where its end is to be marked.
     end: Option<Revision>,
 }
@@ -253,10 +253,7 @@ impl Lines {
                 match (before, is_in) {
                     (None, true) => self.object("ADDED", record, record.modified),
                     (Some(_), true) => self.object("MODIFIED", record, record.modified),
-                    (Some(before), false) => {
-                        let before = before.clone();
-                        self.object("DELETED", &before, record.modified)
-                    }
+                    (Some(before), false) => self.object("DELETED", before, record.modified),
                     (None, false) => Ok(()),
                 }
             }

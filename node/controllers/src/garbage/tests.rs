@@ -19,14 +19,15 @@ use super::{
 };
 use crate::{queue::Queue, uid::Uid};
 
-fn record(kind: &Kind, meta: &Value) -> Record {
+fn record(kind: &Kind, meta: &Value) -> Arc<Record> {
     let part = |part: &str| meta[part].as_str().unwrap_or_default();
-    Record {
+    let record = Record {
         key: Key::new(kind.store_resource(), part("namespace"), part("name")),
         value: Bytes::from(json!({"metadata": meta}).to_string()),
         created: Revision(1),
         modified: Revision(1),
-    }
+    };
+    record.into()
 }
 
 fn entry(kind: &'static Kind, meta: &Value) -> Entry {
@@ -130,7 +131,7 @@ async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the
     let sets = registry().of::<ReplicaSet>();
     let former = record(sets, &json!({"name": "set", "namespace": "default", "uid": "set"}));
     let present = record(sets, &json!({"name": "set", "namespace": "default", "uid": "another"}));
-    let listing = |record: &Record| ObjectList {
+    let listing = |record: &Arc<Record>| ObjectList {
         kind: sets,
         records: vec![record.clone()],
         revision: Revision(1),

@@ -1,5 +1,7 @@
 //! A client that follows every change of the registers.
 
+use std::sync::Arc;
+
 use futures::StreamExt;
 use skein_consensus::{
     Consistency, Event, KeyRange, ListOptions, Record, Revision, SharedStore, StoreError,
@@ -49,7 +51,7 @@ async fn list(
     watcher: u64,
 ) -> Option<Revision> {
     let listed = store.list(range, ListOptions::default(), Consistency::Any).await.ok()?;
-    let value = |record: &Record| {
+    let value = |record: &Arc<Record>| {
         Some((register_of(&record.key)?, (value_of(&record.value)?, record.modified)))
     };
     let values = listed.records.iter().filter_map(value).collect();

@@ -273,7 +273,7 @@ impl World {
     /// Demands that all replicas hold the same at `last`.
     fn compare(&mut self, last: Revision) {
         let members: Vec<NodeId> = self.members().map(|host| host.id).collect();
-        let mut first: Option<(NodeId, Vec<Record>)> = None;
+        let mut first: Option<(NodeId, Vec<Arc<Record>>)> = None;
         for id in members {
             let listed = self.ask(id, "a list", |store| async move {
                 list(&store, Consistency::AtLeast(last)).await

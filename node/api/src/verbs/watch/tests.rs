@@ -52,15 +52,16 @@ fn a_watch_begins_where_kubernetes_says() {
     }
 }
 
-fn record(revision: u64, app: &str) -> Record {
+fn record(revision: u64, app: &str) -> Arc<Record> {
     let kind = registry().of::<ConfigMap>();
     let object = json!({"metadata": {"name": "a", "labels": {"app": app}}, "kind": "ConfigMap"});
-    Record {
+    let record = Record {
         key: Key::new(kind.store_resource(), "default", "a"),
         value: canonical(&object),
         created: Revision(1),
         modified: Revision(revision),
-    }
+    };
+    record.into()
 }
 
 fn lines(selector: &str) -> Lines {
