@@ -207,6 +207,12 @@ impl Host {
         }
     }
 
+    /// Whether its power has failed and its process has only not been seen to end, for it stood
+    /// still.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| running.power.is_off())
+    }
+
     /// Takes back a failure of its power that has not come yet.
     pub(crate) fn hold_power(&self) {
         if let Some(running) = &self.running {

@@ -143,8 +143,10 @@ impl World {
             host.disk.set_sync_latency(Duration::ZERO);
             host.stalled_until_ms = 0;
         }
-        // A process that is stopping or whose disk had been full ends first.
-        self.until(STOPS_WITHIN_MS, |world| world.stopping.is_empty());
+        // A process that is stopping or has no power, or whose disk had been full, ends first.
+        self.until(STOPS_WITHIN_MS, |world| {
+            world.stopping.is_empty() && !world.hosts.values().any(Host::is_failing)
+        });
         self.restart_failed();
         self.start_all()
     }
