@@ -2,6 +2,7 @@
 
 use std::{
     ops::Range,
+    os::unix::process::ExitStatusExt,
     path::Path,
     process::{Command, ExitCode},
     sync::{
@@ -13,8 +14,16 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::Signal,
+};
 use skein_sim::{RunOptions, simulate};
 use tracing_subscriber::EnvFilter;
+
+/// Processor time a seed may take, in seconds; most take four. More than that, and its virtual time
+/// has stopped.
+const PROCESSOR_LIMIT_S: u64 = 300;
 
 /// Whole clusters in one process, from one seed.
 #[derive(Parser)]
@@ -64,6 +73,9 @@ fn one(seed: u64, options: &Options) -> Result<ExitCode> {
         let filter: EnvFilter = filter.parse().context("--log is not a filter of log lines")?;
         tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).init();
     }
+    let (_, hard) = getrlimit(Resource::RLIMIT_CPU).context("the limit of processor time")?;
+    setrlimit(Resource::RLIMIT_CPU, PROCESSOR_LIMIT_S.min(hard), hard)
+        .context("limiting processor time")?;
     let run = RunOptions { seed, chaos_ms: options.chaos_ms, trace: options.trace };
     let report = simulate(&run)?;
     println!("{report}");
@@ -112,6 +124,9 @@ fn in_a_process(program: &Path, seed: u64, chaos_ms: u64) -> Result<(), String> 
     let output = ran.map_err(|error| format!("seed {seed} did not run: {error}"))?;
     if output.status.success() {
         return Ok(());
+    }
+    if output.status.signal() == Some(Signal::SIGXCPU as i32) {
+        return Err(format!("seed {seed} did not end in {PROCESSOR_LIMIT_S} s of processor time"));
     }
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Err(format!("{}{}", text(&output.stdout), text(&output.stderr)))
