@@ -138,6 +138,12 @@ impl Errors {
         self.push(at, FieldErrorKind::TooLong, Value::Null, detail);
     }
 
+    pub(crate) fn too_many(&mut self, at: &Field<'_>, most: usize) {
+        let count = at.value.as_array().map_or(0, Vec::len);
+        let detail = format!("must have at most {most} items");
+        self.push(at, FieldErrorKind::TooMany, Value::from(count), detail);
+    }
+
     pub(crate) fn not_found(&mut self, at: &Field<'_>) {
         self.push(at, FieldErrorKind::NotFound, at.value.clone(), String::new());
     }
@@ -205,6 +211,17 @@ impl<'a> Field<'a> {
 
     pub(crate) fn is_set(&self) -> bool {
         !self.value.is_null()
+    }
+
+    /// Whether it is absent, or a text, list or map with nothing in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self.value {
+            Value::Null => true,
+            Value::String(text) => text.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            Value::Object(members) => members.is_empty(),
+            Value::Bool(_) | Value::Number(_) => false,
+        }
     }
 
     /// The text, empty when it is absent.

@@ -30,11 +30,11 @@ pub struct ScalePaths {
     pub spec_replicas: &'static str,
     /// The observed count.
     pub status_replicas: &'static str,
-    /// The `metav1.LabelSelector`.
+    /// The `metav1.LabelSelector`, or a map of labels where the kind has that instead.
     pub selector: &'static str,
 }
 
-/// The usual place of the counts: Deployment, ReplicaSet, StatefulSet.
+/// The usual place of the counts: Deployment, ReplicaSet, StatefulSet, ReplicationController.
 pub(crate) const WORKLOAD_SCALE: ScalePaths = ScalePaths {
     spec_replicas: "/spec/replicas",
     status_replicas: "/status/replicas",
@@ -62,7 +62,7 @@ pub struct Kind {
     pub scope: Scope,
     /// Whether status is a subresource of its own.
     pub status: bool,
-    /// Whether a change of the spec counts up `metadata.generation`.
+    /// Whether a change of what is wanted counts up `metadata.generation`.
     pub generation: bool,
     /// The scale subresource.
     pub scale: Option<ScalePaths>,
@@ -140,6 +140,11 @@ impl Kind {
 
     pub(crate) const fn in_all(mut self) -> Self {
         self.categories = &["all"];
+        self
+    }
+
+    pub(crate) const fn in_api_extensions(mut self) -> Self {
+        self.categories = &["api-extensions"];
         self
     }
 

@@ -98,7 +98,7 @@ pub fn prepare_update(
     if part != Part::Status {
         kind.strategy.default(&mut object);
         prune_nulls(&mut object);
-        if kind.generation && object.get("spec") != old.get("spec") {
+        if kind.generation && !wanted(&object).eq(wanted(old)) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
@@ -124,6 +124,13 @@ fn admit_shape(object: &Value) -> Result<(), StatusError> {
         }
     }
     Ok(())
+}
+
+/// The members of an object that say what somebody wants: the spec, where it has one.
+fn wanted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+    let members = object.as_object().into_iter().flatten();
+    members
+        .filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"))
 }
 
 fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {

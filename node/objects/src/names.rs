@@ -10,6 +10,10 @@ const LABEL_RULE: &str = "a lowercase RFC 1123 label must consist of lower case 
 
 const SUBDOMAIN_RULE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 
+const WILDCARD_RULE: &str = "a wildcard DNS-1123 subdomain must start with '*.', followed by a valid DNS subdomain, which must consist of lower case alphanumeric characters, '-' or '.' and end with an alphanumeric character (e.g. '*.example.com', regex used for validation is '\\*\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+
+const SERVICE_RULE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+
 const QUALIFIED_RULE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 
 const LABEL_VALUE_RULE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -50,12 +54,41 @@ pub(crate) fn label(text: &str) -> Result<(), String> {
     if is_label(text) { Ok(()) } else { Err(LABEL_RULE.to_owned()) }
 }
 
+/// An RFC 1035 label: one that begins with a letter.
+pub(crate) fn service(text: &str) -> Result<(), String> {
+    if text.len() > LABEL {
+        return Err(too_long(LABEL));
+    }
+    let lettered = text.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    if lettered && is_label(text) { Ok(()) } else { Err(SERVICE_RULE.to_owned()) }
+}
+
+/// A name that can stand in a URL's path as it is.
+pub(crate) fn path_segment(text: &str) -> Result<(), String> {
+    if matches!(text, "." | "..") {
+        return Err(format!("may not be '{text}'"));
+    }
+    match text.chars().find(|character| matches!(character, '/' | '%')) {
+        Some(character) => Err(format!("may not contain '{character}'")),
+        None => Ok(()),
+    }
+}
+
 /// An RFC 1123 subdomain.
 pub(crate) fn subdomain(text: &str) -> Result<(), String> {
     if text.len() > SUBDOMAIN {
         return Err(too_long(SUBDOMAIN));
     }
     if text.split('.').all(is_label) { Ok(()) } else { Err(SUBDOMAIN_RULE.to_owned()) }
+}
+
+/// A subdomain behind `*.`, for all hosts of a domain.
+pub(crate) fn wildcard_subdomain(text: &str) -> Result<(), String> {
+    let domain = text.strip_prefix("*.").filter(|_| text.len() <= SUBDOMAIN);
+    match domain.map(subdomain) {
+        Some(Ok(())) => Ok(()),
+        _ => Err(WILDCARD_RULE.to_owned()),
+    }
 }
 
 /// A label key: a name, or a DNS prefix, `/` and a name.

@@ -7,6 +7,9 @@ mod resources;
 mod validate;
 mod volumes;
 
-pub(crate) use defaults::{default_pod_spec, set, set_text};
-pub(crate) use resources::{limits_to_requests, quality_of_service};
-pub(crate) use validate::validate_pod_spec;
+pub(crate) use containers::{require_text, validate_choice, validate_port_number};
+pub(crate) use defaults::{
+    default_pod_spec, items, made_member, member, set, set_content, set_text,
+};
+pub(crate) use resources::{limits_to_requests, quality_of_service, validate_quantity};
+pub(crate) use validate::{validate_pod_spec, validate_tolerations};

@@ -13,6 +13,10 @@ pub(crate) enum NameRule {
     Label,
     /// Labels joined by dots, at most 253: RFC 1123 subdomains.
     Subdomain,
+    /// A label that begins with a letter, at most 63: RFC 1035 labels, as services have them.
+    ServiceLabel,
+    /// Whatever stands between two `/` of a path, as names of roles may.
+    PathSegment,
 }
 
 /// How long the end of an object may take.
@@ -45,7 +49,8 @@ pub(crate) trait Strategy: Sync {
     /// Derives what a new object keeps from its defaulted spec.
     fn settle(&self, _object: &mut Value) {}
 
-    /// Takes note of a change that is otherwise ready, such as a derived status field.
+    /// Takes note of a change that is otherwise ready: derives a field of the status, or keeps what
+    /// the old object was given and the new one does not mention.
     fn observe(&self, _object: &mut Value, _old: &Value, _part: Part, _now: Timestamp) {}
 
     /// Checks an object by itself.

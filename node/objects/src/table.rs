@@ -3,10 +3,15 @@
 //! Columns are data: where in the object a cell comes from, or a function for the few that are
 //! computed. Rows follow what `kubectl` prints against Kubernetes.
 
+mod access;
 mod age;
+mod batch;
 mod columns;
+mod network;
 mod node;
 mod pod;
+mod policy;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod workload;
@@ -16,17 +21,27 @@ use serde_json::{Value, json};
 
 use crate::kind::Kind;
 
+pub(crate) use access::{BINDING, CERTIFICATE_REQUEST};
 pub use age::duration as human_duration;
+pub(crate) use batch::{CRON_JOB, JOB};
 pub(crate) use columns::{
-    CONFIG_MAP, DEPLOYMENT, EVENT, JOIN_TOKEN, LEASE, NAMESPACE, NODE, PLAIN, POD, REPLICA_SET,
-    SECRET, SERVICE_ACCOUNT,
+    CONFIG_MAP, CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, EVENT, HOOKS, JOIN_TOKEN, LEASE,
+    NAMESPACE, NODE, PLAIN, POD, POD_TEMPLATE, REPLICA_SET, RUNTIME_CLASS, SECRET, SERVICE_ACCOUNT,
+    STATEFUL_SET,
 };
+pub(crate) use network::{
+    ENDPOINT_SLICE, ENDPOINTS, INGRESS, INGRESS_CLASS, NETWORK_POLICY, SERVICE,
+};
+pub(crate) use policy::{AUTOSCALER, BUDGET, PRIORITY_CLASS, QUOTA};
+pub(crate) use storage::{CLAIM, CSI_DRIVER, CSI_NODE, STORAGE_CLASS, VOLUME, VOLUME_ATTACHMENT};
 
 /// Where the text of a cell comes from.
 #[derive(Clone, Copy)]
 pub(crate) enum Cell {
     /// The text or number at a JSON pointer, `<none>` when it is absent.
     Text(&'static str),
+    /// The text or number at a JSON pointer, nothing when it is absent.
+    Optional(&'static str),
     /// The number at a JSON pointer, 0 when it is absent.
     Number(&'static str),
     /// How long ago the time at a JSON pointer was.
@@ -90,7 +105,8 @@ impl Column {
 
     fn cell(&self, object: &Value, now: Timestamp) -> Value {
         match self.cell {
-            Cell::Text(at) => Value::from(text(object.pointer(at))),
+            Cell::Text(at) => Value::from(text(object.pointer(at), NONE)),
+            Cell::Optional(at) => Value::from(text(object.pointer(at), "")),
             Cell::Number(at) => object.pointer(at).cloned().unwrap_or_else(|| json!(0)),
             Cell::Age(at) => Value::from(age::since(object.pointer(at), now)),
             Cell::Count(at) => Value::from(count(object.pointer(at))),
@@ -102,10 +118,10 @@ impl Column {
 /// What is shown when there is nothing to show.
 const NONE: &str = "<none>";
 
-fn text(value: Option<&Value>) -> String {
+fn text(value: Option<&Value>, none: &str) -> String {
     match value {
         Some(Value::String(text)) if !text.is_empty() => text.clone(),
-        None | Some(Value::Null | Value::String(_)) => NONE.to_owned(),
+        None | Some(Value::Null | Value::String(_)) => none.to_owned(),
         Some(other) => other.to_string(),
     }
 }

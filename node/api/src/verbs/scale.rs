@@ -86,11 +86,12 @@ fn scale_of(paths: &ScalePaths, object: &Value) -> Value {
     })
 }
 
-/// A `metav1.LabelSelector` in the form of a query.
+/// A `metav1.LabelSelector`, or a plain map of labels, in the form of a query.
 fn selector_text(selector: &Value) -> String {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut terms: Vec<String> = labels
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
+    let maps = [selector, &selector["matchLabels"]].into_iter().filter_map(Value::as_object);
+    let mut terms: Vec<String> = maps
+        .flatten()
+        .filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)))
         .collect();
     for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = expression["key"].as_str().unwrap_or_default();
@@ -146,6 +147,7 @@ mod tests {
             ],
         });
         assert_eq!(selector_text(&selector), "app=web,tier in (a,b),!old");
+        assert_eq!(selector_text(&json!({"app": "web", "tier": "a"})), "app=web,tier=a");
     }
 
     #[test]

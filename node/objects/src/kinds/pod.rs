@@ -50,7 +50,7 @@ impl Strategy for PodStrategy {
     }
 
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
-        podspec::validate_pod_spec(&object.get("spec"), errors);
+        podspec::validate_pod_spec(&object.get("spec"), &[], errors);
     }
 
     fn validate_update(&self, new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {

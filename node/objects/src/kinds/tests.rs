@@ -1,5 +1,11 @@
 //! What each kind fills in and what it refuses, as tables.
 
+mod broken_others;
+mod broken_services;
+mod broken_workloads;
+mod changes;
+mod stable;
+
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

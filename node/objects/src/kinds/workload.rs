@@ -1,7 +1,8 @@
 //! Deployments and replica sets: a count, a selector and a template.
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use super::selectors;
 use crate::field::{Errors, Field};
 use crate::lifecycle::validate_labels;
 use crate::podspec;
@@ -44,18 +45,13 @@ impl Strategy for DeploymentStrategy {
         let Some(spec) = object["spec"].as_object_mut() else { return };
         podspec::set(spec, "revisionHistoryLimit", HISTORY);
         podspec::set(spec, "progressDeadlineSeconds", PROGRESS_SECONDS);
-        podspec::set(spec, "strategy", json!({}));
-        let Some(strategy) = spec.get_mut("strategy").and_then(Value::as_object_mut) else {
-            return;
-        };
+        let Some(strategy) = podspec::made_member(spec, "strategy") else { return };
         podspec::set_text(strategy, "type", "RollingUpdate");
-        if strategy.get("type").is_some_and(|kind| kind == "RollingUpdate") {
-            podspec::set(strategy, "rollingUpdate", json!({}));
-            if let Some(rolling) = strategy.get_mut("rollingUpdate").and_then(Value::as_object_mut)
-            {
-                podspec::set(rolling, "maxSurge", ROLLING);
-                podspec::set(rolling, "maxUnavailable", ROLLING);
-            }
+        if strategy.get("type").is_some_and(|kind| kind == "RollingUpdate")
+            && let Some(rolling) = podspec::made_member(strategy, "rollingUpdate")
+        {
+            podspec::set(rolling, "maxSurge", ROLLING);
+            podspec::set(rolling, "maxUnavailable", ROLLING);
         }
     }
 
@@ -77,10 +73,15 @@ impl Strategy for DeploymentStrategy {
     }
 }
 
-fn default_replicas(object: &mut Value) {
+pub(super) fn default_replicas(object: &mut Value) {
     if let Some(spec) = object["spec"].as_object_mut() {
         podspec::set(spec, "replicas", 1);
     }
+    default_template(object);
+}
+
+/// Fills the template of pods.
+pub(super) fn default_template(object: &mut Value) {
     if let Some(template) = object.pointer_mut("/spec/template/spec") {
         podspec::default_pod_spec(template);
     }
@@ -88,7 +89,7 @@ fn default_replicas(object: &mut Value) {
 
 /// Demands a count: not negative, and no more than the 32 bits it has in the Kubernetes types. A
 /// decode sees to the latter too, but not every write is one: a scale sets a single number.
-fn valid_count(at: &Field<'_>, errors: &mut Errors) {
+pub(super) fn valid_count(at: &Field<'_>, errors: &mut Errors) {
     if !at.value.is_number() {
         return;
     }
@@ -99,51 +100,81 @@ fn valid_count(at: &Field<'_>, errors: &mut Errors) {
     }
 }
 
+/// Demands that a number of 64 bits is not negative.
+pub(super) fn validate_not_negative(at: &Field<'_>, errors: &mut Errors) {
+    if at.integer().is_some_and(|number| number < 0) {
+        errors.invalid(at, "must be greater than or equal to 0");
+    }
+}
+
+/// The labels of the template of pods, if it has any.
+pub(super) fn template_labels(object: &Value) -> Option<Value> {
+    let labels = object.pointer("/spec/template/metadata/labels")?;
+    labels.as_object().filter(|labels| !labels.is_empty())?;
+    Some(labels.clone())
+}
+
 fn validate_workload(object: &Field<'_>, kind: &str, errors: &mut Errors) {
     let spec = object.get("spec");
     valid_count(&spec.get("replicas"), errors);
     valid_count(&spec.get("minReadySeconds"), errors);
+    validate_selector(&spec, kind, errors);
+    validate_template(&spec, &[], errors);
+    // Kubernetes speaks of the replica set here, whichever of the two kinds it is.
+    validate_always(&spec, "ReplicaSet", errors);
+}
+
+/// Checks the labels and the pod spec of a template. `claims` are the volumes that its containers
+/// may mount besides the pod's own.
+pub(super) fn validate_template(spec: &Field<'_>, claims: &[&str], errors: &mut Errors) {
     let template = spec.get("template");
     let metadata = template.get("metadata");
-    let labels = metadata.get("labels");
-    validate_labels(&labels, errors);
-    validate_selector(&spec.get("selector"), &labels, kind, errors);
+    validate_labels(&metadata.get("labels"), errors);
+    podspec::validate_pod_spec(&template.get("spec"), claims, errors);
+}
+
+/// Demands that the pods of a template are meant to run for ever.
+pub(super) fn validate_always(spec: &Field<'_>, kind: &str, errors: &mut Errors) {
+    let template = spec.get("template");
     let pod = template.get("spec");
-    podspec::validate_pod_spec(&pod, errors);
     let restart = pod.get("restartPolicy");
     if restart.is_set() && restart.text() != "Always" {
         errors.not_supported(&restart, &["Always"]);
     }
     let deadline = pod.get("activeDeadlineSeconds");
     if deadline.is_set() {
-        errors.forbidden(&deadline, "activeDeadlineSeconds in ReplicaSet is not Supported");
+        errors.forbidden(&deadline, format!("activeDeadlineSeconds in {kind} is not Supported"));
     }
 }
 
-fn validate_selector(selector: &Field<'_>, labels: &Field<'_>, kind: &str, errors: &mut Errors) {
+/// Demands a selector that selects the pods of the template and not all pods.
+pub(super) fn validate_selector(spec: &Field<'_>, kind: &str, errors: &mut Errors) {
+    let selector = spec.get("selector");
     if !selector.is_set() {
-        errors.required(selector, "");
+        errors.required(&selector, "");
         return;
     }
-    let typed = serde_json::from_value(selector.value.clone())
-        .map_err(|error| error.to_string())
-        .and_then(|spec| LabelSelector::from_spec(&spec).map_err(|error| error.message));
-    match typed {
-        Err(rule) => errors.invalid(selector, rule),
+    match selectors::read(&selector) {
+        Err(rule) => errors.invalid(&selector, rule),
         Ok(typed) if typed.is_empty() => {
             let kind = kind.to_lowercase();
-            errors.invalid(selector, format!("empty selector is invalid for {kind}"));
+            errors.invalid(&selector, format!("empty selector is invalid for {kind}"));
         }
-        Ok(typed) => {
-            let selected = json!({"metadata": {"labels": labels.value}});
-            if !typed.matches(&selected) {
-                errors.invalid(labels, "`selector` does not match template `labels`");
-            }
-        }
+        Ok(typed) => validate_selected(&typed, spec, errors),
     }
 }
 
-fn validate_selector_kept(new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+/// Demands that a selector selects the pods of the template.
+pub(super) fn validate_selected(selector: &LabelSelector, spec: &Field<'_>, errors: &mut Errors) {
+    let template = spec.get("template");
+    let metadata = template.get("metadata");
+    let labels = metadata.get("labels");
+    if !selectors::selects(selector, labels.value) {
+        errors.invalid(&labels, "`selector` does not match template `labels`");
+    }
+}
+
+pub(super) fn validate_selector_kept(new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
     let (spec, before) = (new.get("spec"), old.get("spec"));
     errors.immutable(&spec.get("selector"), &before.get("selector"));
 }
@@ -158,12 +189,10 @@ fn validate_rollout(strategy: &Field<'_>, errors: &mut Errors) {
         "Recreate" => {}
         "RollingUpdate" => {
             let (surge, missing) = (rolling.get("maxSurge"), rolling.get("maxUnavailable"));
-            let counts = (count(&surge, errors), count(&missing, errors));
+            let counts =
+                (validate_count_or_percent(&surge, errors), validate_share(&missing, errors));
             if counts == (Some(0), Some(0)) {
                 errors.invalid(&missing, "may not be 0 when `maxSurge` is 0");
-            }
-            if missing.value.is_string() && counts.1.is_some_and(|percent| percent > 100) {
-                errors.invalid(&missing, "must not be greater than 100%");
             }
         }
         _ => errors.not_supported(&kind, &["Recreate", "RollingUpdate"]),
@@ -171,7 +200,7 @@ fn validate_rollout(strategy: &Field<'_>, errors: &mut Errors) {
 }
 
 /// A number or percentage that is not negative.
-fn count(at: &Field<'_>, errors: &mut Errors) -> Option<i64> {
+pub(super) fn validate_count_or_percent(at: &Field<'_>, errors: &mut Errors) -> Option<i64> {
     let parsed = match at.value {
         Value::String(text) => {
             let percent = text.strip_suffix('%').and_then(|number| number.parse::<u32>().ok());
@@ -187,4 +216,13 @@ fn count(at: &Field<'_>, errors: &mut Errors) -> Option<i64> {
     };
     valid_count(at, errors);
     parsed
+}
+
+/// As [`validate_count_or_percent`], but of a part: more than all of them there cannot be.
+pub(super) fn validate_share(at: &Field<'_>, errors: &mut Errors) -> Option<i64> {
+    let count = validate_count_or_percent(at, errors);
+    if at.value.is_string() && count.is_some_and(|percent| percent > 100) {
+        errors.invalid(at, "must not be greater than 100%");
+    }
+    count
 }

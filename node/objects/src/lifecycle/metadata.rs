@@ -115,6 +115,8 @@ pub(super) fn validate(kind: &Kind, metadata: &Field<'_>, errors: &mut Errors) {
         let verdict = match kind.strategy.name_rule() {
             NameRule::Label => names::label(name.text()),
             NameRule::Subdomain => names::subdomain(name.text()),
+            NameRule::ServiceLabel => names::service(name.text()),
+            NameRule::PathSegment => names::path_segment(name.text()),
         };
         if let Err(rule) = verdict {
             errors.invalid(&name, rule);

@@ -6,7 +6,8 @@
 /// How a patch of one field works.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MergeRule {
-    /// `merge`, `retainKeys` or both, as `x-kubernetes-patch-strategy` has it.
+    /// `merge`, `replace`, `retainKeys` or `merge,retainKeys`, as `x-kubernetes-patch-strategy` has
+    /// it.
     pub(crate) strategy: &'static str,
     /// The member that identifies an item; empty for lists of scalars and for maps.
     pub(crate) key: &'static str,
@@ -16,19 +17,30 @@ impl MergeRule {
     pub(crate) fn merges(self) -> bool {
         self.strategy.starts_with("merge")
     }
+
+    /// Whether a map is replaced as a whole, which others are not.
+    pub(crate) fn replaces(self) -> bool {
+        self.strategy == REPLACE
+    }
 }
 
 const MERGE: &str = "merge";
+const REPLACE: &str = "replace";
 const RETAIN: &str = "retainKeys";
 const MERGE_RETAIN: &str = "merge,retainKeys";
 
 /// Type (without `io.k8s.`), field, strategy, key; sorted for the binary search.
 const RULES: &[(&str, &str, &str, &str)] = &[
+    ("api.admissionregistration.v1.MutatingWebhook", "matchConditions", MERGE, "name"),
+    ("api.admissionregistration.v1.MutatingWebhookConfiguration", "webhooks", MERGE, "name"),
+    ("api.admissionregistration.v1.ValidatingWebhook", "matchConditions", MERGE, "name"),
+    ("api.admissionregistration.v1.ValidatingWebhookConfiguration", "webhooks", MERGE, "name"),
     ("api.apps.v1.DaemonSetStatus", "conditions", MERGE, "type"),
     ("api.apps.v1.DeploymentSpec", "strategy", RETAIN, ""),
     ("api.apps.v1.DeploymentStatus", "conditions", MERGE, "type"),
     ("api.apps.v1.ReplicaSetStatus", "conditions", MERGE, "type"),
     ("api.apps.v1.StatefulSetStatus", "conditions", MERGE, "type"),
+    ("api.autoscaling.v2.HorizontalPodAutoscalerStatus", "conditions", MERGE, "type"),
     ("api.batch.v1.JobStatus", "conditions", MERGE, "type"),
     ("api.core.v1.Container", "env", MERGE, "name"),
     ("api.core.v1.Container", "ports", MERGE, "containerPort"),
@@ -60,7 +72,9 @@ const RULES: &[(&str, &str, &str, &str)] = &[
     ("api.core.v1.ServiceAccount", "secrets", MERGE, "name"),
     ("api.core.v1.ServiceSpec", "ports", MERGE, "port"),
     ("api.core.v1.ServiceStatus", "conditions", MERGE, "type"),
+    ("api.policy.v1.PodDisruptionBudgetSpec", "selector", REPLACE, ""),
     ("api.policy.v1.PodDisruptionBudgetStatus", "conditions", MERGE, "type"),
+    ("api.storage.v1.CSINodeSpec", "drivers", MERGE, "name"),
     ("apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers", MERGE, ""),
     ("apimachinery.pkg.apis.meta.v1.ObjectMeta", "ownerReferences", MERGE, "uid"),
 ];

@@ -70,9 +70,10 @@ fn merge_map(
     for (name, value) in patch.iter().filter(|(name, _)| !name.starts_with('$')) {
         let rule = merge_rule(of.name, name);
         let member = of.member(name);
+        let replaces = rule.is_some_and(MergeRule::replaces);
         let merged = match (target.remove(name), value) {
             (_, Value::Null) => continue,
-            (Some(Value::Object(old)), Value::Object(new)) => {
+            (Some(Value::Object(old)), Value::Object(new)) if !replaces => {
                 Value::Object(merge_map(old, new, member)?)
             }
             (_, Value::Object(new)) => Value::Object(merge_map(Map::new(), new, member)?),

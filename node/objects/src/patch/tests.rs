@@ -104,6 +104,14 @@ fn null_removes_and_atomic_lists_are_replaced() {
 }
 
 #[test]
+fn the_selector_of_a_budget_is_replaced_as_a_whole() {
+    let budgets = registry().by_resource("policy", "v1", "poddisruptionbudgets").unwrap();
+    let selector = |label: &str| json!({"spec": {"selector": {"matchLabels": {label: "x"}}}});
+    let patched = strategic_merge_patch(budgets, &selector("old"), &selector("new")).unwrap();
+    assert_eq!(patched, selector("new"));
+}
+
+#[test]
 fn an_item_without_its_merge_key_is_refused() {
     let object = json!({"spec": {"containers": [{"name": "a"}]}});
     let patch = json!({"spec": {"containers": [{"image": "x"}]}});

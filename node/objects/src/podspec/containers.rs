@@ -26,7 +26,7 @@ const MESSAGES: [&str; 2] = ["File", "FallbackToLogsOnError"];
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
 
 /// Checks that a set text is one of the allowed.
-pub(super) fn validate_choice(at: &Field<'_>, allowed: &[&str], errors: &mut Errors) {
+pub(crate) fn validate_choice(at: &Field<'_>, allowed: &[&str], errors: &mut Errors) {
     if at.is_set() && !allowed.contains(&at.text()) {
         errors.not_supported(at, allowed);
     }
@@ -70,7 +70,7 @@ pub(super) fn validate(list: &Field<'_>, shared: &mut Shared<'_>, errors: &mut E
 }
 
 /// Checks a port number.
-pub(super) fn validate_port_number(port: &Field<'_>, errors: &mut Errors) {
+pub(crate) fn validate_port_number(port: &Field<'_>, errors: &mut Errors) {
     if !port.integer().is_some_and(|number| (1..=65535).contains(&number)) {
         errors.invalid(port, "must be between 1 and 65535, inclusive");
     }
@@ -176,7 +176,7 @@ fn validate_env_from(list: &Field<'_>, errors: &mut Errors) {
 }
 
 /// Demands a text that is not empty.
-pub(super) fn require_text(at: &Field<'_>, errors: &mut Errors) {
+pub(crate) fn require_text(at: &Field<'_>, errors: &mut Errors) {
     if at.text().is_empty() {
         errors.required(at, "");
     }

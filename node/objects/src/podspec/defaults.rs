@@ -22,7 +22,21 @@ pub(crate) fn set_text(map: &mut Map<String, Value>, name: &str, value: &str) {
     }
 }
 
-fn items<'v>(
+/// Sets a list or a map that is absent or empty.
+pub(crate) fn set_content(map: &mut Map<String, Value>, name: &str, value: Value) {
+    let is_empty = match map.get(name) {
+        None | Some(Value::Null) => true,
+        Some(Value::Array(items)) => items.is_empty(),
+        Some(Value::Object(members)) => members.is_empty(),
+        Some(_) => false,
+    };
+    if is_empty {
+        map.insert(name.to_owned(), value);
+    }
+}
+
+/// The maps in the list of this name; nothing when it is absent.
+pub(crate) fn items<'v>(
     map: &'v mut Map<String, Value>,
     name: &str,
 ) -> impl Iterator<Item = &'v mut Map<String, Value>> {
@@ -30,8 +44,21 @@ fn items<'v>(
     list.into_iter().flatten().filter_map(Value::as_object_mut)
 }
 
-fn member<'v>(map: &'v mut Map<String, Value>, name: &str) -> Option<&'v mut Map<String, Value>> {
+/// The map of this name, if there is one.
+pub(crate) fn member<'v>(
+    map: &'v mut Map<String, Value>,
+    name: &str,
+) -> Option<&'v mut Map<String, Value>> {
     map.get_mut(name).and_then(Value::as_object_mut)
+}
+
+/// The map of this name, made when it is absent; `None` when there is something else.
+pub(crate) fn made_member<'v>(
+    map: &'v mut Map<String, Value>,
+    name: &str,
+) -> Option<&'v mut Map<String, Value>> {
+    set(map, name, Map::new());
+    member(map, name)
 }
 
 /// Fills a pod spec.

@@ -15,10 +15,11 @@ const DNS: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "N
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const NODE_OPERATORS: [&str; 6] = ["DoesNotExist", "Exists", "Gt", "In", "Lt", "NotIn"];
 
-/// Checks a pod spec.
-pub(crate) fn validate_pod_spec(spec: &Field<'_>, errors: &mut Errors) {
+/// Checks a pod spec. `claims` are the volumes that its containers may mount besides its own.
+pub(crate) fn validate_pod_spec(spec: &Field<'_>, claims: &[&str], errors: &mut Errors) {
     let volume_list = spec.get("volumes");
-    let names = volumes::validate(&volume_list, errors);
+    let mut names = volumes::validate(&volume_list, errors);
+    names.extend(claims.iter().copied());
     let containers = spec.get("containers");
     if containers.items().next().is_none() {
         errors.required(&containers, "");
@@ -88,7 +89,8 @@ fn validate_names(spec: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_tolerations(list: &Field<'_>, errors: &mut Errors) {
+/// Checks tolerations of taints.
+pub(crate) fn validate_tolerations(list: &Field<'_>, errors: &mut Errors) {
     for toleration in list.items() {
         let (key, operator) = (toleration.get("key"), toleration.get("operator"));
         if !key.text().is_empty()

@@ -112,11 +112,12 @@ fn unescape(value: &str) -> Option<String> {
     Some(out)
 }
 
-/// The text of a field; booleans that are absent are `false`, all else that is absent is empty.
+/// The text of a field. What is absent is empty, but a flag is `false` and a count 0.
 fn field(object: &Value, name: &str) -> String {
     let at = |path: &str| path.split('.').try_fold(object, |value, member| value.get(member));
     let value = match name {
         "source" => at("source.component").or_else(|| at("reportingComponent")),
+        "status.successful" => at("status.succeeded"),
         other => at(other),
     };
     match value {
@@ -124,6 +125,7 @@ fn field(object: &Value, name: &str) -> String {
         Some(Value::Bool(flag)) => flag.to_string(),
         Some(Value::Number(number)) => number.to_string(),
         _ if matches!(name, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
+        _ if matches!(name, "status.replicas" | "status.successful") => "0".to_owned(),
         _ => String::new(),
     }
 }
@@ -154,6 +156,16 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().matches(&pod), selected, "{text}");
         }
+    }
+
+    #[test]
+    fn a_job_is_found_by_its_successes() {
+        let jobs = registry().by_resource("batch", "v1", "jobs").unwrap();
+        let selected = |text: &str, status: serde_json::Value| {
+            FieldSelector::parse(jobs, text).unwrap().matches(&json!({"status": status}))
+        };
+        assert!(selected("status.successful=2", json!({"succeeded": 2})));
+        assert!(selected("status.successful=0", json!({})));
     }
 
     #[test]

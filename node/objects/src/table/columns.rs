@@ -5,21 +5,21 @@ use serde_json::Value;
 
 use super::{Cell, Column, NONE, age, node, pod, workload};
 
-const NAME: Column =
+pub(super) const NAME: Column =
     Column::new("Name", Cell::Text("/metadata/name"), "Name must be unique within a namespace.")
         .named();
 
-const AGE: Column = Column::new(
+pub(super) const AGE: Column = Column::new(
     "Age",
     Cell::Age("/metadata/creationTimestamp"),
     "How long ago the object was created.",
 );
 
+const CREATED_AT: Column =
+    Column::new("Created At", Cell::Text("/metadata/creationTimestamp"), "When it was created.");
+
 /// For kinds without columns of their own.
-pub(crate) const PLAIN: &[Column] = &[
-    NAME,
-    Column::new("Created At", Cell::Text("/metadata/creationTimestamp"), "When it was created."),
-];
+pub(crate) const PLAIN: &[Column] = &[NAME, CREATED_AT];
 
 /// Pods.
 pub(crate) const POD: &[Column] = &[
@@ -76,6 +76,62 @@ pub(crate) const REPLICA_SET: &[Column] = &[
     Column::new("Selector", Cell::Computed(workload::selector), "Which pods belong to it.").wide(),
 ];
 
+/// Stateful sets.
+pub(crate) const STATEFUL_SET: &[Column] = &[
+    NAME,
+    Column::new("Ready", Cell::Computed(workload::ready), "Ready pods over desired pods."),
+    AGE,
+    Column::new("Containers", Cell::Computed(workload::containers), "Its containers.").wide(),
+    Column::new("Images", Cell::Computed(workload::images), "Their images.").wide(),
+];
+
+/// Daemon sets.
+pub(crate) const DAEMON_SET: &[Column] = &[
+    NAME,
+    Column::new("Desired", Cell::Number("/status/desiredNumberScheduled"), "Nodes it is for."),
+    Column::new("Current", Cell::Number("/status/currentNumberScheduled"), "Nodes that have it."),
+    Column::new("Ready", Cell::Number("/status/numberReady"), "How many pods are ready."),
+    Column::new(
+        "Up-to-date",
+        Cell::Number("/status/updatedNumberScheduled"),
+        "Pods with the latest template.",
+    ),
+    Column::new(
+        "Available",
+        Cell::Number("/status/numberAvailable"),
+        "Pods ready for at least minReadySeconds.",
+    ),
+    Column::new("Node Selector", Cell::Computed(node_selector), "Which nodes it is for."),
+    AGE,
+    Column::new("Containers", Cell::Computed(workload::containers), "Its containers.").wide(),
+    Column::new("Images", Cell::Computed(workload::images), "Their images.").wide(),
+    Column::new("Selector", Cell::Computed(workload::selector), "Which pods belong to it.").wide(),
+];
+
+/// Pod templates.
+pub(crate) const POD_TEMPLATE: &[Column] = &[
+    NAME,
+    Column::new("Containers", Cell::Computed(template_containers), "Its containers."),
+    Column::new("Images", Cell::Computed(template_images), "Their images."),
+    Column::new("Pod Labels", Cell::Computed(template_labels), "The labels of its pods."),
+];
+
+/// Controller revisions.
+pub(crate) const CONTROLLER_REVISION: &[Column] = &[
+    NAME,
+    Column::new("Controller", Cell::Computed(controller), "What it is a revision of."),
+    Column::new("Revision", Cell::Number("/revision"), "Its number."),
+    AGE,
+];
+
+/// Runtime classes.
+pub(crate) const RUNTIME_CLASS: &[Column] =
+    &[NAME, Column::new("Handler", Cell::Text("/handler"), "What runs its pods."), AGE];
+
+/// Configurations of webhooks.
+pub(crate) const HOOKS: &[Column] =
+    &[NAME, Column::new("Webhooks", Cell::Count("/webhooks"), "How many hooks it has."), AGE];
+
 /// Nodes.
 pub(crate) const NODE: &[Column] = &[
     NAME,
@@ -128,7 +184,7 @@ pub(crate) const EVENT: &[Column] = &[
 
 /// Leases.
 pub(crate) const LEASE: &[Column] =
-    &[NAME, Column::new("Holder", Cell::Text("/spec/holderIdentity"), "Who holds it."), AGE];
+    &[NAME, Column::new("Holder", Cell::Optional("/spec/holderIdentity"), "Who holds it."), AGE];
 
 /// Join tokens.
 pub(crate) const JOIN_TOKEN: &[Column] = &[
@@ -139,6 +195,36 @@ pub(crate) const JOIN_TOKEN: &[Column] = &[
     AGE,
     Column::new("Description", Cell::Text("/spec/description"), "What it is for.").wide(),
 ];
+
+fn node_selector(set: &Value, _now: Timestamp) -> Value {
+    Value::from(labels(set.pointer("/spec/template/spec/nodeSelector")))
+}
+
+/// The template of a pod template is where a workload's spec is.
+fn template_containers(object: &Value, now: Timestamp) -> Value {
+    workload::containers(&serde_json::json!({"spec": object}), now)
+}
+
+fn template_images(object: &Value, now: Timestamp) -> Value {
+    workload::images(&serde_json::json!({"spec": object}), now)
+}
+
+fn template_labels(object: &Value, _now: Timestamp) -> Value {
+    Value::from(labels(object.pointer("/template/metadata/labels")))
+}
+
+fn controller(revision: &Value, _now: Timestamp) -> Value {
+    let owners = list(revision, "/metadata/ownerReferences");
+    let Some(owner) = owners.iter().find(|owner| owner["controller"] == true) else {
+        return Value::from(NONE);
+    };
+    let kind = text(owner, "/kind").to_lowercase();
+    let kind = match text(owner, "/apiVersion").split_once('/') {
+        Some((group, _)) => format!("{kind}.{group}"),
+        None => kind,
+    };
+    Value::from(format!("{kind}/{}", text(owner, "/name")))
+}
 
 fn data_count(object: &Value, _now: Timestamp) -> Value {
     let entries = |at| super::count(object.pointer(at));
@@ -204,4 +290,29 @@ pub(super) fn labels(map: Option<&Value>) -> String {
         .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or("")))
         .collect();
     if pairs.is_empty() { NONE.to_owned() } else { pairs.join(",") }
+}
+
+/// The list at a JSON pointer, empty when there is none.
+pub(super) fn list<'v>(object: &'v Value, at: &str) -> &'v [Value] {
+    object.pointer(at).and_then(Value::as_array).map_or(&[], Vec::as_slice)
+}
+
+/// The text at a JSON pointer, empty when there is none.
+pub(super) fn text<'v>(object: &'v Value, at: &str) -> &'v str {
+    object.pointer(at).and_then(Value::as_str).unwrap_or("")
+}
+
+/// A list with commas; `none` for an empty one.
+pub(super) fn joined<T: AsRef<str>>(items: impl Iterator<Item = T>, none: &str) -> String {
+    let items: Vec<String> = items.map(|item| item.as_ref().to_owned()).collect();
+    if items.is_empty() { none.to_owned() } else { items.join(",") }
+}
+
+/// `True` or `False`, as some of `kubectl`'s cells have it.
+pub(super) fn word(value: Option<&Value>) -> Value {
+    Value::from(match value.and_then(Value::as_bool) {
+        Some(true) => "True",
+        Some(false) => "False",
+        None => "<unset>",
+    })
 }

@@ -4,18 +4,11 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::columns::{list, text};
 use super::{NONE, age};
 
 /// Why a pod is gone when its node is.
 const NODE_LOST: &str = "NodeLost";
-
-fn list<'v>(pod: &'v Value, at: &str) -> &'v [Value] {
-    pod.pointer(at).and_then(Value::as_array).map_or(&[], Vec::as_slice)
-}
-
-fn text<'v>(value: &'v Value, at: &str) -> &'v str {
-    value.pointer(at).and_then(Value::as_str).unwrap_or("")
-}
 
 fn is_sidecar(pod: &Value, name: &Value) -> bool {
     list(pod, "/spec/initContainers")

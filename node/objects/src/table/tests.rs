@@ -1,5 +1,7 @@
 //! Tables read as `kubectl get -o wide` prints them.
 
+mod stable;
+
 use serde_json::{Value, json};
 
 use super::*;

@@ -27,7 +27,18 @@ pub(super) fn images(object: &Value, _now: Timestamp) -> Value {
 
 /// The selector in the form of a query string.
 pub(super) fn selector(object: &Value, _now: Timestamp) -> Value {
-    let selector = object.pointer("/spec/selector");
+    label_selector(object.pointer("/spec/selector"))
+}
+
+/// A `metav1.LabelSelector`, or a plain map of labels, in the form of a query string.
+pub(super) fn label_selector(selector: Option<&Value>) -> Value {
+    let plain = |map: &&Value| {
+        let members = ["matchLabels", "matchExpressions"];
+        !members.iter().any(|member| map.get(member).is_some())
+    };
+    if let Some(map) = selector.filter(plain) {
+        return Value::from(labels(Some(map)));
+    }
     let equalities = selector.and_then(|all| all.get("matchLabels"));
     let expressions = selector.and_then(|all| all.get("matchExpressions"));
     let expressions: Vec<String> = expressions
