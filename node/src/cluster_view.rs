@@ -2,6 +2,7 @@
 //! certificates.
 
 mod describe;
+mod gauges;
 mod peers;
 mod recovery;
 mod removal;
@@ -13,7 +14,7 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::Value;
-use skein_api::{ClusterView, Impairment, UserCertificate};
+use skein_api::{ClusterView, Gauge, Impairment, UserCertificate};
 use skein_consensus::RaftStatus;
 use skein_net::{Member, Membership, NodeId};
 use skein_objects::StatusError;
@@ -82,6 +83,10 @@ impl View {
 impl ClusterView for View {
     fn status(&self) -> Value {
         self.situation().describe()
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        gauges::of(&self.raft.borrow(), &self.membership.members().borrow())
     }
 
     fn ready(&self) -> Result<(), String> {

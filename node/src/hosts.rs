@@ -1,7 +1,8 @@
-//! Reaching the inside of pods on any host: logs and image archives through the peer streams.
+//! Reaching the inside of pods on any host: logs, processes and image archives through the peer
+//! streams.
 //!
-//! A log stream opens with a JSON request; the answer is one line, empty for success or a refusal
-//! in JSON, and then the bytes. An archive stream carries the archive; the answer is one line of
+//! A stream for a log or a process opens with a JSON request; the answer is one line, empty for
+//! success or a refusal in JSON, and then the bytes, of a process both ways. An archive stream carries the archive; the answer is one line of
 //! JSON. The one request there is asks for the host's beliefs about the others.
 
 mod fan_out;
@@ -13,7 +14,7 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use skein_agent::Agent;
-use skein_api::{ByteStream, HostProxy, ImageLoad, LogRequest};
+use skein_api::{ByteStream, Conversation, ExecRequest, HostProxy, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Membership, NodeId, Protocol, RpcError, Transport};
 use skein_objects::{Reason, StatusError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -67,11 +68,12 @@ impl Hosts {
         hosts.map(|(id, one)| (*id, one.name.clone())).collect()
     }
 
-    async fn remote_logs(
+    /// Opens a stream with a request that `node` accepts.
+    async fn ask(
         &self,
         node: &str,
-        request: &LogRequest,
-    ) -> Result<ByteStream, StatusError> {
+        request: &impl Serialize,
+    ) -> Result<BufReader<BoxedStream>, StatusError> {
         let id = self.id_of(node)?;
         let header = serde_json::to_vec(request).map_err(StatusError::internal)?;
         let stream = self
@@ -81,7 +83,7 @@ impl Hosts {
             .map_err(|error| unreachable_host(node, &error))?;
         let mut stream = BufReader::new(stream);
         answer(node, &mut stream).await?;
-        Ok(ReaderStream::new(stream).boxed())
+        Ok(stream)
     }
 }
 
@@ -91,8 +93,15 @@ impl HostProxy for Hosts {
         if node == self.node_name {
             serve::local_logs(&self.agent, request).await
         } else {
-            self.remote_logs(node, &request).await
+            Ok(ReaderStream::new(self.ask(node, &request).await?).boxed())
         }
+    }
+
+    async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError> {
+        if node != self.node_name {
+            return Ok(Box::new(self.ask(node, &ExecHeader { exec: request }).await?));
+        }
+        Ok(Box::new(serve::local_conversation(&self.agent, request).await?))
     }
 
     async fn load_image(&self, archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
@@ -116,6 +125,12 @@ async fn answer(node: &str, stream: &mut BufReader<BoxedStream>) -> Result<(), S
             .map_or_else(|error| silent_host(node, &error.to_string()), StatusError::from)),
         None => Err(silent_host(node, "it hung up")),
     }
+}
+
+/// Asks a host for a process; a log is asked for by its request alone.
+#[derive(Debug, Serialize, Deserialize)]
+struct ExecHeader {
+    exec: ExecRequest,
 }
 
 /// The answer line of a host that will not give the bytes.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
-use skein_objects::registry;
+use skein_objects::{StatusError, registry};
 use skein_runtime::{ContainerRuntime, RuntimeError};
 use skein_storage::{EventRecorder, Informer, Storage};
-use tokio::sync::{Semaphore, watch};
+use tokio::{
+    io::DuplexStream,
+    sync::{Semaphore, watch},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AgentConfig, LogError, LogLines, LogRequest, PodNetwork,
+    AgentConfig, Conversation, ExecRequest, LogError, LogLines, LogRequest, PodNetwork, exec,
     host::{Health, Host, NetworkHealth},
     limits, logs, node,
     pods::{Pods, bound_to},
@@ -23,6 +26,7 @@ use crate::{
 pub struct Agent {
     host: Arc<Host>,
     tasks: TaskTracker,
+    cancel: CancellationToken,
 }
 
 impl Agent {
@@ -51,22 +55,19 @@ impl Agent {
             network,
             recorder,
         });
-        let agent = Self { host: Arc::clone(&host), tasks };
-        agent.run(
-            {
-                let host = Arc::clone(&host);
-                async move { host.watch_health().await }
-            },
-            &cancel,
-        );
-        agent.run(node::run(Arc::clone(&host), nodes), &cancel);
-        agent.run(Pods::new(host, pods).run(), &cancel);
+        let agent = Self { host: Arc::clone(&host), tasks, cancel };
+        agent.run({
+            let host = Arc::clone(&host);
+            async move { host.watch_health().await }
+        });
+        agent.run(node::run(Arc::clone(&host), nodes));
+        agent.run(Pods::new(host, pods).run());
         agent.tasks.close();
         agent
     }
 
-    fn run(&self, task: impl Future<Output = ()> + Send + 'static, cancel: &CancellationToken) {
-        let cancel = cancel.clone();
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             tokio::select! {
                 () = cancel.cancelled() => {}
@@ -81,6 +82,25 @@ impl Agent {
     /// When there is no such pod here or no such container, or when it has no log yet.
     pub async fn logs(&self, request: LogRequest) -> Result<LogLines, LogError> {
         logs::open(&self.host, request).await
+    }
+
+    /// Starts a process in a container of a pod on this host, or attaches to the container's own.
+    ///
+    /// # Errors
+    /// When no such container runs here, or the command cannot be run.
+    pub async fn exec(&self, request: ExecRequest) -> Result<Conversation, StatusError> {
+        exec::start(&self.host, request).await
+    }
+
+    /// The same for somebody on this host, who gets the client's end of the conversation.
+    ///
+    /// # Errors
+    /// As [`Agent::exec`].
+    pub async fn converse(&self, request: ExecRequest) -> Result<DuplexStream, StatusError> {
+        let conversation = self.exec(request).await?;
+        let (near, far) = tokio::io::duplex(limits::CONVERSATION_BYTES);
+        self.run(conversation.carry(far));
+        Ok(near)
     }
 
     /// Loads an image archive, the format of `docker save`, and returns the names loaded.

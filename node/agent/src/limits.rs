@@ -56,3 +56,6 @@ pub(crate) const FIRST_REPORT: SignedDuration = SignedDuration::from_millis(400)
 /// How long the pods of an earlier run wait for the host's range before they are looked after
 /// without it. The range kept on disk is there at once.
 pub(crate) const RANGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a conversation within this host that one side may be ahead of the other.
+pub(crate) const CONVERSATION_BYTES: usize = 64 << 10;

@@ -1,7 +1,10 @@
 //! One request whose target is objects.
 
+use std::sync::{Mutex, PoisonError};
+
 use bytes::Bytes;
 use http::HeaderMap;
+use hyper::upgrade::OnUpgrade;
 use skein_consensus::Consistency;
 use skein_objects::{MediaType, StatusError};
 
@@ -11,6 +14,7 @@ use crate::{
     media::{BodyType, PatchType},
     query::{Query, Version},
     route::{Target, Verb},
+    subresource::Subresource,
 };
 
 /// What is asked, of which objects, and what came with it.
@@ -22,6 +26,7 @@ pub(crate) struct Call {
     /// Whether whatever the nearest replica has must do, because the cluster has lost its quorum.
     pub(crate) stale: bool,
     body: Option<RequestBody>,
+    upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl Call {
@@ -31,8 +36,22 @@ impl Call {
         query: Query,
         headers: HeaderMap,
         body: RequestBody,
+        upgrade: Option<OnUpgrade>,
     ) -> Self {
-        Self { target, verb, query, headers, stale: false, body: Some(body) }
+        let (body, upgrade) = (Some(body), Mutex::new(upgrade));
+        Self { target, verb, query, headers, stale: false, body, upgrade }
+    }
+
+    /// The connection, once its request is answered and it belongs to another protocol: once, and
+    /// only where it can.
+    pub(crate) fn take_upgrade(&self) -> Option<OnUpgrade> {
+        self.upgrade.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Whether the answer goes on for as long as both sides want.
+    pub(crate) fn is_stream(&self) -> bool {
+        let is_part = self.target.subresource.is_some_and(Subresource::is_stream);
+        self.verb == Verb::Watch || is_part
     }
 
     /// How fresh a read at this version must be.

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use serde_json::Value;
 use skein_objects::StatusError;
 
+use crate::metrics::Gauge;
+
 /// A certificate for a user, as PEM.
 #[derive(Clone)]
 pub struct UserCertificate {
@@ -31,6 +33,9 @@ pub struct Impairment {
 pub trait ClusterView: Send + Sync + 'static {
     /// Members, leader and quorum, as `GET /skein/v1/status` gives them.
     fn status(&self) -> Value;
+
+    /// Numbers about the cluster at this moment, for `/metrics`.
+    fn gauges(&self) -> Vec<Gauge>;
 
     /// Whether this node can serve.
     ///

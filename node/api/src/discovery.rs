@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use skein_objects::{Kind, Scope, registry};
 
-use crate::subresource::Subresource;
+use crate::{
+    reviews::{REVIEWS, Review, VERSION},
+    subresource::Subresource,
+};
 
 /// What can be done to every kind.
 const VERBS: [&str; 8] =
@@ -77,11 +80,11 @@ fn text(document: &Value) -> Bytes {
     document.to_string().into()
 }
 
-/// Groups and versions in the order of the registry, each once.
+/// Groups and versions in the order of the registry, then those of reviews, each once.
 fn group_versions() -> Vec<(&'static str, &'static str)> {
     let mut found = Vec::new();
-    for kind in registry().all() {
-        let group_version = (kind.group, kind.version);
+    let kinds = registry().all().iter().map(|kind| (kind.group, kind.version));
+    for group_version in kinds.chain(REVIEWS.iter().map(|review| (review.group, VERSION))) {
         if !found.contains(&group_version) {
             found.push(group_version);
         }
@@ -131,6 +134,15 @@ fn resource_list(group: &str, version: &str) -> Value {
         }));
         resources.extend(Subresource::all_of(kind).map(|part| subresource(kind, part)));
     }
+    resources.extend(Review::of_group(group, version).map(|review| {
+        json!({
+            "name": review.plural,
+            "singularName": review.singular,
+            "namespaced": review.namespaced,
+            "kind": review.kind,
+            "verbs": ["create"],
+        })
+    }));
     let group_version =
         if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
     json!({
@@ -159,12 +171,24 @@ fn subresource(kind: &Kind, part: Subresource) -> Value {
 
 fn aggregated_group(group: &str) -> Value {
     let version = |version: &&str| {
-        let resources: Vec<Value> = kinds_of(group, version).map(aggregated_resource).collect();
+        let kinds = kinds_of(group, version).map(aggregated_resource);
+        let reviews = Review::of_group(group, version).map(aggregated_review);
+        let resources: Vec<Value> = kinds.chain(reviews).collect();
         json!({"version": version, "freshness": "Current", "resources": resources})
     };
     let versions: Vec<Value> = versions_of(group).iter().map(version).collect();
     let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
     json!({"metadata": metadata, "versions": versions})
+}
+
+fn aggregated_review(review: &Review) -> Value {
+    json!({
+        "resource": review.plural,
+        "responseKind": {"group": review.group, "version": VERSION, "kind": review.kind},
+        "scope": if review.namespaced { "Namespaced" } else { "Cluster" },
+        "singularResource": review.singular,
+        "verbs": ["create"],
+    })
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {

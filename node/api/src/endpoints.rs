@@ -4,15 +4,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde::Deserialize;
 use serde_json::json;
 use skein_objects::{StatusError, openapi};
 
 use crate::{
     body::{self, RequestBody},
+    identity::Identity,
     limits,
     media::{self, AGGREGATED_DISCOVERY, JSON, OPENAPI_PROTOBUF},
+    metrics::OPENMETRICS,
     reply::{self, Reply},
     route::Route,
     service::Service,
@@ -22,12 +24,13 @@ use crate::{
 pub(crate) async fn respond(
     service: &Service,
     route: Route,
-    method: &Method,
-    headers: &HeaderMap,
+    identity: &Identity,
+    parts: &Parts,
     body: RequestBody,
 ) -> Result<Reply, StatusError> {
+    let (method, headers) = (&parts.method, &parts.headers);
     let wanted = match route {
-        Route::Images | Route::Kubeconfig | Route::Rejoin => &[Method::POST][..],
+        Route::Images | Route::Kubeconfig | Route::Rejoin | Route::Review(_) => &[Method::POST][..],
         Route::Recovery => &[Method::GET, Method::HEAD, Method::POST],
         Route::Member(_) => &[Method::DELETE],
         _ => &[Method::GET, Method::HEAD],
@@ -55,6 +58,8 @@ pub(crate) async fn respond(
         }
         Route::Rejoin => Ok(reply::json_value(StatusCode::OK, &service.cluster.rejoin().await?)),
         Route::Member(name) => remove_node(service, &name).await,
+        Route::Review(review) => review.answer(identity, headers, body).await,
+        Route::Metrics => metrics(service),
         Route::Images => load_images(service, headers, body).await,
         Route::Kubeconfig => issue_user(service, headers, body).await,
         Route::Alive | Route::Ready | Route::Version | Route::Objects(_) => {
@@ -102,6 +107,12 @@ fn no_custom_resources() -> Reply {
 /// `api/v1` or `apis/GROUP/VERSION`.
 fn path_name(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// The numbers that Prometheus reads.
+fn metrics(service: &Service) -> Result<Reply, StatusError> {
+    let text = service.metrics().map_err(StatusError::internal)?;
+    Ok(reply::bytes(StatusCode::OK, OPENMETRICS, text.into()))
 }
 
 /// Takes a node out of the cluster; like every write, not without a quorum.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use skein_objects::StatusError;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Bytes as they come; an error is the last item.
 pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
@@ -36,6 +37,34 @@ pub struct LogRequest {
     pub limit_bytes: Option<u64>,
 }
 
+/// Which process in which container to talk to. Travels between nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExecRequest {
+    /// Uid of the pod.
+    pub pod_uid: String,
+    /// Name of the container.
+    pub container: String,
+    /// What to run; the container's own process where it is empty.
+    pub command: Vec<String>,
+    /// Whether there is input.
+    pub stdin: bool,
+    /// Whether the output is wanted.
+    pub stdout: bool,
+    /// Whether the error output is wanted apart from it.
+    pub stderr: bool,
+    /// Whether it has a terminal.
+    pub tty: bool,
+}
+
+/// A stream of bytes both ways.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// A conversation with a process: frames of four bytes of length, the number of a channel as in
+/// Kubernetes' `v5.channel.k8s.io`, and what is said on it.
+pub type Conversation = Box<dyn Duplex>;
+
 /// What came of loading an image archive on one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageLoad {
@@ -56,6 +85,13 @@ pub trait HostProxy: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` where the container is not there, `ServiceUnavailable` where the host is not.
     async fn pod_logs(&self, node: &str, request: LogRequest) -> Result<ByteStream, StatusError>;
+
+    /// Starts a process in a container on `node`, or attaches to the container's own.
+    ///
+    /// # Errors
+    /// `NotFound` where the container does not run there, `BadRequest` where the command cannot be
+    /// run, `ServiceUnavailable` where the host is not there.
+    async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError>;
 
     /// Loads an image archive on every node and says what came of it on each.
     ///

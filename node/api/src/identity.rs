@@ -1,7 +1,8 @@
 //! Who a client is: what its certificate says, and nothing else.
 
+use http::HeaderMap;
 use rustls_pki_types::CertificateDer;
-use skein_objects::StatusError;
+use skein_objects::{Reason, StatusError};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
 /// A client with a certificate of the cluster CA.
@@ -30,4 +31,13 @@ impl Identity {
 /// The first stage of every request: no certificate, no service.
 pub(crate) fn authenticate(identity: Option<&Identity>) -> Result<&Identity, StatusError> {
     identity.ok_or_else(StatusError::unauthorized)
+}
+
+/// Nobody may act as somebody else: a request that asks for it is not served as if it had not.
+pub(crate) fn refuse_impersonation(headers: &HeaderMap) -> Result<(), StatusError> {
+    let Some(asked) = headers.keys().find(|name| name.as_str().starts_with("impersonate-")) else {
+        return Ok(());
+    };
+    let why = format!("impersonation is not supported: the request has the header {asked}");
+    Err(StatusError::new(Reason::Forbidden, why))
 }

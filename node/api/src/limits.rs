@@ -64,3 +64,6 @@ pub const USER_CERTIFICATE: Duration = Duration::from_secs(10 * 365 * 24 * 3600)
 
 /// Largest image archive in bytes.
 pub const IMAGE_ARCHIVE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
+
+/// The most bytes of one message of an exec or attach, either way: many times what clients send.
+pub(crate) const EXEC_MESSAGE_BYTES: usize = 1 << 20;

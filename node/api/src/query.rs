@@ -2,9 +2,13 @@
 
 use std::str::FromStr;
 
+use http::{HeaderMap, header};
 use skein_consensus::Revision;
-use skein_objects::{FieldValidation, StatusError};
-use skein_storage::WriteOptions;
+use skein_objects::{FieldValidation, Reason, StatusError};
+use skein_storage::{Manager, WriteOptions};
+
+/// Longest name of a field manager, in bytes.
+const MANAGER_BYTES: usize = 128;
 
 /// The parameters of a request, decoded; of a repeated one the first counts.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,11 @@ impl Query {
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+    }
+
+    /// Every value of a parameter, in order.
+    pub(crate) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
     pub(crate) fn flag(&self, name: &str) -> Result<bool, StatusError> {
@@ -40,9 +49,31 @@ impl Query {
         self.get(name).map(parse).transpose()
     }
 
-    /// `dryRun` and with it how to write.
-    pub(crate) fn write_options(&self) -> Result<WriteOptions, StatusError> {
-        Ok(WriteOptions { dry_run: dry_run(self.get("dryRun").into_iter())? })
+    /// `dryRun` and `fieldManager`, which is by default what the client calls itself.
+    pub(crate) fn write_options(&self, headers: &HeaderMap) -> Result<WriteOptions, StatusError> {
+        let manager = match self.field_manager()? {
+            Some(manager) => manager.to_owned(),
+            None => client_name(headers).to_owned(),
+        };
+        let dry_run = dry_run(self.get("dryRun").into_iter())?;
+        Ok(WriteOptions { dry_run, manager: Manager::Named(manager) })
+    }
+
+    /// `fieldManager`.
+    pub(crate) fn field_manager(&self) -> Result<Option<&str>, StatusError> {
+        let Some(manager) = self.get("fieldManager") else { return Ok(None) };
+        if manager.len() > MANAGER_BYTES {
+            let rule =
+                format!("fieldManager: Too long: may not be more than {MANAGER_BYTES} bytes");
+            return Err(StatusError::new(Reason::Invalid, rule));
+        }
+        if manager.chars().any(char::is_control) {
+            let rule = format!(
+                "fieldManager: Invalid value: {manager:?}: should only contain printable characters"
+            );
+            return Err(StatusError::new(Reason::Invalid, rule));
+        }
+        Ok(Some(manager))
     }
 
     /// `fieldValidation`.
@@ -60,6 +91,17 @@ impl Query {
                 Err(_) => Err(invalid("resourceVersion", text)),
             },
         }
+    }
+}
+
+/// What a client calls itself: its `User-Agent` up to the version.
+fn client_name(headers: &HeaderMap) -> &str {
+    let agent = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok());
+    let name = agent.and_then(|agent| agent.split('/').next()).unwrap_or_default();
+    match name.char_indices().nth(MANAGER_BYTES) {
+        _ if name.is_empty() => "unknown",
+        Some((end, _)) => name.get(..end).unwrap_or("unknown"),
+        None => name,
     }
 }
 

@@ -4,7 +4,7 @@ use http::Method;
 use percent_encoding::percent_decode_str;
 use skein_objects::{Kind, Scope, StatusError, registry};
 
-use crate::subresource::Subresource;
+use crate::{reviews::Review, subresource::Subresource};
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,6 +15,8 @@ pub(crate) enum Route {
     Ready,
     /// `/version`.
     Version,
+    /// `/metrics`.
+    Metrics,
     /// `/api`.
     CoreVersions,
     /// `/apis`.
@@ -45,6 +47,8 @@ pub(crate) enum Route {
     Images,
     /// `/skein/v1/kubeconfig`.
     Kubeconfig,
+    /// A question that is answered and not kept.
+    Review(&'static Review),
     /// Objects.
     Objects(Target),
 }
@@ -110,6 +114,7 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["healthz" | "livez", ..] => Route::Alive,
         ["readyz", ..] => Route::Ready,
         ["version"] => Route::Version,
+        ["metrics"] => Route::Metrics,
         ["api"] => Route::CoreVersions,
         ["api", version] => resources("", version),
         ["api", version, rest @ ..] => Route::Objects(target("", version, rest)?),
@@ -119,7 +124,10 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
             Route::CustomResourceDefinitions
         }
-        ["apis", group, version, rest @ ..] => Route::Objects(target(group, version, rest)?),
+        ["apis", group, version, rest @ ..] => match Review::find(group, version, rest) {
+            Some(review) => Route::Review(review),
+            None => Route::Objects(target(group, version, rest)?),
+        },
         ["openapi", "v2"] => Route::OpenApiV2,
         ["openapi", "v3"] => Route::OpenApiIndex,
         ["openapi", "v3", "api", version] => openapi("", version),

@@ -55,6 +55,7 @@ pub enum ServeError {
 /// A running server.
 pub struct Server {
     address: SocketAddr,
+    api: Api,
     tasks: TaskTracker,
 }
 
@@ -68,6 +69,7 @@ impl Server {
     /// have ended or used up their time.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
+        self.api.conversations_ended().await;
     }
 }
 
@@ -87,7 +89,7 @@ pub async fn serve(
     let address = listener.local_addr().map_err(listen_error)?;
     let acceptor = Acceptor {
         tls,
-        api,
+        api: api.clone(),
         slots: Arc::new(Semaphore::new(config.connections)),
         tasks: TaskTracker::new(),
         cancel,
@@ -95,7 +97,7 @@ pub async fn serve(
     let tasks = acceptor.tasks.clone();
     tasks.spawn(acceptor.run(listener));
     tasks.close();
-    Ok(Server { address, tasks })
+    Ok(Server { address, api, tasks })
 }
 
 struct Acceptor {
@@ -157,7 +159,7 @@ async fn serve_connection(
         async move { Ok::<_, std::convert::Infallible>(reply.await) }
     });
     let builder = connection_builder();
-    let connection = builder.serve_connection(TokioIo::new(stream), handler);
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), handler);
     tokio::pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return result,

@@ -3,14 +3,17 @@
 
 mod objects;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use http::{Method, Request, StatusCode};
 use serde_json::json;
 use skein_objects::StatusError;
 use skein_storage::Storage;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ClusterView, HostProxy, LoadLimits,
@@ -19,8 +22,9 @@ use crate::{
     call::Call,
     discovery::Discovery,
     endpoints,
-    identity::{Identity, authenticate},
+    identity::{Identity, authenticate, refuse_impersonation},
     limits,
+    metrics::{Asked, Gauge, Metrics},
     query::Query,
     reply::{self, Reply},
     route::{Route, route, verb},
@@ -32,7 +36,11 @@ pub(crate) struct Service {
     pub(crate) hosts: Arc<dyn HostProxy>,
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) discovery: Discovery,
+    metrics: Metrics,
+    load: LoadLimits,
     pub(crate) cancel: CancellationToken,
+    /// Connections that belong to a process's conversation; they end with `cancel`.
+    pub(crate) conversations: TaskTracker,
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
@@ -45,12 +53,17 @@ impl Service {
         load: LoadLimits,
         cancel: CancellationToken,
     ) -> Self {
+        let conversations = TaskTracker::new();
+        conversations.close();
         Self {
             storage,
             hosts,
             cluster,
             discovery: Discovery::new(),
+            metrics: Metrics::new(),
+            load,
             cancel,
+            conversations,
             requests: Arc::new(Semaphore::new(load.requests)),
             streams: Arc::new(Semaphore::new(load.streams)),
         }
@@ -79,10 +92,11 @@ impl Service {
         if let Ok(route) = &routed
             && route.is_public()
         {
-            return self.respond_publicly(route, request.method());
+            return self.respond_publicly(route, request.method(), request.uri().query());
         }
         let identity = authenticate(identity)?;
-        let (parts, body) = request.into_parts();
+        refuse_impersonation(request.headers())?;
+        let (mut parts, body) = request.into_parts();
         let query = Query::parse(parts.uri.query());
         match routed? {
             Route::Objects(target) => {
@@ -90,19 +104,52 @@ impl Service {
                 let verb = verb(&parts.method, &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(&parts.method))?;
                 access::authorize(&Attributes::of(identity, &parts.method, Some((verb, &target))))?;
-                let call = Call::new(target, verb, query, parts.headers, body);
-                self.respond_about_objects(call).await
+                let upgrade = parts.extensions.remove();
+                let call = Call::new(target, verb, query, parts.headers, body, upgrade);
+                self.respond_and_note(call).await
             }
             route => {
                 access::authorize(&Attributes::of(identity, &parts.method, None))?;
                 let long = matches!(route, Route::Images);
                 let permit = self.admit_load(long)?;
-                let work = endpoints::respond(self, route, &parts.method, &parts.headers, body);
+                let work = endpoints::respond(self, route, identity, &parts, body);
                 let result = if long { work.await } else { within_deadline(work).await };
                 drop(permit);
                 result
             }
         }
+    }
+
+    /// Serves a request for objects and notes how that went.
+    async fn respond_and_note(&self, call: Call) -> Result<Reply, StatusError> {
+        let asked = Asked::of(call.verb, &call.target);
+        let goes_on = call.is_stream();
+        let begun = Instant::now();
+        let answer = self.respond_about_objects(call).await;
+        let code = match &answer {
+            Ok(reply) => reply.status().as_u16(),
+            Err(error) => error.code,
+        };
+        self.metrics.served(&asked, code, (!goes_on).then(|| begun.elapsed()));
+        answer
+    }
+
+    /// Everything Prometheus reads, as text.
+    pub(crate) fn metrics(&self) -> Result<String, fmt::Error> {
+        let used =
+            |places: &Semaphore, all: usize| (all - places.available_permits().min(all)) as f64;
+        let mut gauges = self.cluster.gauges();
+        gauges.push(Gauge {
+            name: "apiserver_current_inflight_requests",
+            help: "Requests that are being answered, streams left out",
+            value: used(&self.requests, self.load.requests),
+        });
+        gauges.push(Gauge {
+            name: "apiserver_longrunning_requests",
+            help: "Watches, followed logs and conversations with processes",
+            value: used(&self.streams, self.load.streams),
+        });
+        self.metrics.encode(&gauges)
     }
 
     /// A place among the requests under way.
@@ -116,17 +163,35 @@ impl Service {
         })
     }
 
-    fn respond_publicly(&self, route: &Route, method: &Method) -> Result<Reply, StatusError> {
+    fn respond_publicly(
+        &self,
+        route: &Route,
+        method: &Method,
+        query: Option<&str>,
+    ) -> Result<Reply, StatusError> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(StatusError::method_not_allowed(method));
         }
+        let verbose =
+            query.is_some_and(|query| query.split('&').any(|word| word.starts_with("verbose")));
         let text = |code, text: String| Ok(reply::bytes(code, "text/plain", text.into()));
         match route {
-            Route::Ready => match self.cluster.ready() {
-                Ok(()) => text(StatusCode::OK, "ok".to_owned()),
-                Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+            Route::Ready => match (self.cluster.ready(), verbose) {
+                (Ok(()), false) => text(StatusCode::OK, "ok".to_owned()),
+                (Ok(()), true) => {
+                    let checks = "[+]ping ok\n[+]cluster ok\nreadyz check passed\n";
+                    text(StatusCode::OK, checks.to_owned())
+                }
+                (Err(why), false) => {
+                    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
+                }
+                (Err(why), true) => text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    format!("[+]ping ok\n[-]cluster failed: {why}\nreadyz check failed\n"),
+                ),
             },
             Route::Version => Ok(reply::json_value(StatusCode::OK, &version())),
+            _ if verbose => text(StatusCode::OK, "[+]ping ok\ncheck passed\n".to_owned()),
             _ => text(StatusCode::OK, "ok".to_owned()),
         }
     }

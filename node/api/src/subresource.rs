@@ -13,14 +13,18 @@ pub(crate) enum Subresource {
     Log,
     Binding,
     Eviction,
+    Exec,
+    Attach,
 }
 
-const ALL: [Subresource; 5] = [
+const ALL: [Subresource; 7] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
     Subresource::Binding,
     Subresource::Eviction,
+    Subresource::Exec,
+    Subresource::Attach,
 ];
 
 impl Subresource {
@@ -36,7 +40,7 @@ impl Subresource {
         ALL.into_iter().filter(move |subresource| match subresource {
             Self::Status => has_status,
             Self::Scale => has_scale,
-            Self::Log | Self::Binding | Self::Eviction => is_pod,
+            Self::Log | Self::Binding | Self::Eviction | Self::Exec | Self::Attach => is_pod,
         })
     }
 
@@ -48,6 +52,8 @@ impl Subresource {
             Self::Log => "log",
             Self::Binding => "binding",
             Self::Eviction => "eviction",
+            Self::Exec => "exec",
+            Self::Attach => "attach",
         }
     }
 
@@ -58,6 +64,8 @@ impl Subresource {
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),
+            Self::Exec => ("", "v1", "PodExecOptions"),
+            Self::Attach => ("", "v1", "PodAttachOptions"),
         }
     }
 
@@ -67,7 +75,18 @@ impl Subresource {
             Self::Status | Self::Scale => &["get", "patch", "update"],
             Self::Log => &["get"],
             Self::Binding | Self::Eviction => &["create"],
+            Self::Exec | Self::Attach => &["create", "get"],
         }
+    }
+
+    /// Whether the connection becomes one of another protocol.
+    pub(crate) fn connects(self) -> bool {
+        matches!(self, Self::Exec | Self::Attach)
+    }
+
+    /// Whether the answer goes on for as long as both sides want.
+    pub(crate) fn is_stream(self) -> bool {
+        matches!(self, Self::Log | Self::Exec | Self::Attach)
     }
 
     pub(crate) fn allows(self, verb: Verb) -> bool {
@@ -75,6 +94,7 @@ impl Subresource {
             Self::Status | Self::Scale => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
             Self::Log => verb == Verb::Get,
             Self::Binding | Self::Eviction => verb == Verb::Create,
+            Self::Exec | Self::Attach => matches!(verb, Verb::Create | Verb::Get),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The API over real TLS against the in-memory store.
 
 mod errors;
+mod evictions;
 mod harness;
 mod kubectl;
 mod objects;

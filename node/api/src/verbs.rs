@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod eviction;
+mod exec;
 mod list;
 mod log;
 mod patch;
@@ -44,6 +45,7 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
         (Verb::Create, None) => create::create(service, call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
+        (Verb::Create, Some(Subresource::Exec | Subresource::Attach)) => exec::refuse(&call),
         (Verb::Update, None | Some(Subresource::Status)) => update::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
         (Verb::Patch, None | Some(Subresource::Status)) => patch::patch(service, call).await,
@@ -62,6 +64,7 @@ pub(crate) async fn stream(
 ) -> Result<Reply, StatusError> {
     match call.target.subresource {
         Some(Subresource::Log) => log::log(service, call, permit).await,
+        Some(Subresource::Exec | Subresource::Attach) => exec::exec(service, call, permit).await,
         _ => watch::watch(service, call, permit).await,
     }
 }

@@ -7,6 +7,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
         core::v1::{Namespace, Node},
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -36,6 +37,7 @@ pub(crate) struct Cluster {
     pub(crate) pods: Informer<Pod>,
     pub(crate) sets: Informer<ReplicaSet>,
     pub(crate) deployments: Informer<Deployment>,
+    pub(crate) budgets: Informer<PodDisruptionBudget>,
 }
 
 impl Cluster {
@@ -53,6 +55,7 @@ impl Cluster {
             pods: standby.pods.clone(),
             sets: standby.sets.clone(),
             deployments: standby.deployments.clone(),
+            budgets: standby.budgets.clone(),
             tasks: TaskTracker::new(),
             fence,
             standby,

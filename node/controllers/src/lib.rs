@@ -1,5 +1,5 @@
-//! Leader-only reconcilers: deployment, replica set, garbage collection, namespaces, nodes,
-//! scheduling.
+//! Leader-only reconcilers: deployment, replica set, disruption budgets, garbage collection,
+//! namespaces, nodes, scheduling.
 //!
 //! Every controller observes through informers, plans in a pure function and acts with conditional
 //! writes; it works on keys from a queue and does the same whether it heard of a change or only
@@ -11,6 +11,7 @@ mod cluster;
 mod context;
 mod defaults;
 mod deployment;
+mod disruption;
 mod events;
 mod fence;
 mod garbage;

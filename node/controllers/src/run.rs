@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Cluster, context::LeaderContext, defaults, deployment, events, fence::Fenced, garbage,
-    namespaces, nodes, replica_set, scheduling,
+    cluster::Cluster, context::LeaderContext, defaults, deployment, disruption, events,
+    fence::Fenced, garbage, namespaces, nodes, replica_set, scheduling,
 };
 
 /// Does everything that only the leader does, until cancelled.
@@ -38,6 +38,7 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
         scheduling::start(&cluster, context.config.strategy);
         replica_set::start(&cluster);
         deployment::start(&cluster);
+        disruption::start(&cluster);
         garbage::start(&cluster);
         events::start(&cluster);
         cancel.cancelled().await;

@@ -6,6 +6,7 @@ use k8s_openapi::{
     api::{
         apps::v1::{Deployment, ReplicaSet},
         core::v1::{self, Namespace, Node, ServiceAccount},
+        policy::v1::PodDisruptionBudget,
     },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
@@ -29,6 +30,7 @@ pub struct Standby {
     pub(crate) pods: Informer<Pod>,
     pub(crate) sets: Informer<ReplicaSet>,
     pub(crate) deployments: Informer<Deployment>,
+    pub(crate) budgets: Informer<PodDisruptionBudget>,
     pub(crate) accounts: Informer<ServiceAccount>,
     pub(crate) graph: Graph,
     /// Since when this host listens for nodes: a leader change does not begin that anew.
@@ -48,6 +50,7 @@ impl Standby {
             pods: follow_pods(&storage, &tasks, &cancel),
             sets: inform(&storage, &tasks, &cancel),
             deployments: inform(&storage, &tasks, &cancel),
+            budgets: inform(&storage, &tasks, &cancel),
             accounts: inform(&storage, &tasks, &cancel),
             graph: Graph::start(&storage, &tasks, &cancel),
             began: Instant::now(),
@@ -77,6 +80,7 @@ impl Standby {
             self.pods.progress(),
             self.sets.progress(),
             self.deployments.progress(),
+            self.budgets.progress(),
             self.accounts.progress(),
         ];
         let all = informers.into_iter().chain(self.graph.progress());

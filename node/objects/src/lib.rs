@@ -5,6 +5,7 @@
 //! it has rules of its own, a strategy. Nothing here reads a clock, draws a random number or
 //! does IO: what is impure comes in as a [`Stamp`].
 
+mod apply;
 mod canonical;
 mod decode;
 mod field;
@@ -25,6 +26,7 @@ mod strategy;
 pub mod table;
 mod token;
 
+pub use apply::{Applier, apply, apply_new};
 pub use canonical::{canonical, revision_chunks, splice_revision};
 pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
 pub use field::{FieldError, FieldErrorKind};

@@ -10,6 +10,7 @@ mod tests;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
+use crate::apply::track;
 use crate::field::{Errors, Field};
 use crate::kind::Kind;
 use crate::status::StatusError;
@@ -47,7 +48,8 @@ pub(crate) fn rfc3339(time: Timestamp) -> String {
 /// Makes a new object ready to be stored: name, stamps, defaults, initial status, validation.
 ///
 /// `object` has been through [`crate::decode()`]; `namespace` is the request's, empty for
-/// cluster-scoped kinds.
+/// cluster-scoped kinds. `manager` is who makes it; none for the outcome of an
+/// [`crate::apply_new`], which has noted it.
 ///
 /// # Errors
 /// 400 when the object contradicts the request, 422 when it breaks a rule.
@@ -56,9 +58,13 @@ pub fn prepare_create(
     mut object: Value,
     namespace: &str,
     stamp: &Stamp,
+    manager: Option<&str>,
 ) -> Result<Value, StatusError> {
     admit_shape(&object)?;
     metadata::admit_new(kind, &mut object, namespace, stamp)?;
+    if manager.is_some() {
+        remove(&mut object["metadata"], "managedFields");
+    }
     if kind.status && !kind.strategy.keeps_status_on_create() {
         remove(&mut object, "status");
     }
@@ -77,6 +83,8 @@ pub fn prepare_create(
 ///
 /// `new` has been through [`crate::decode()`] or [`crate::check`]; a `resourceVersion` in it is
 /// the caller's precondition and does not matter here. `now` is for rules that stamp a change.
+/// `manager` is who makes it, for `metadata.managedFields`; none for the outcome of an
+/// [`crate::apply()`], which has noted it.
 ///
 /// # Errors
 /// 400 when the names differ, 409 when the uid differs, 422 when a rule is broken.
@@ -86,6 +94,7 @@ pub fn prepare_update(
     old: &Value,
     part: Part,
     now: Timestamp,
+    manager: Option<&str>,
 ) -> Result<Value, StatusError> {
     admit_shape(&new)?;
     admit_shape(old)?;
@@ -104,6 +113,9 @@ pub fn prepare_update(
         }
     }
     kind.strategy.observe(&mut object, old, part, now);
+    if let Some(manager) = manager {
+        track(kind, old, &mut object, part, manager, now);
+    }
     let mut errors = Errors::default();
     let (root, before) = (Field::root(&object), Field::root(old));
     metadata::validate(kind, &root.get("metadata"), &mut errors);
@@ -144,8 +156,15 @@ fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {
     new
 }
 
+/// A status may come with annotations, too, as Kubernetes allows; all else stays.
 fn status_part(mut new: Value, old: &Value) -> Value {
     let mut object = old.clone();
+    for name in ["annotations", "managedFields"] {
+        let given = new["metadata"].get_mut(name).map(Value::take);
+        if let Some(given) = given.filter(|given| !given.is_null()) {
+            object["metadata"][name] = given;
+        }
+    }
     match new.get_mut("status").map(Value::take) {
         Some(status) if !status.is_null() => object["status"] = status,
         _ => remove(&mut object, "status"),
@@ -182,7 +201,7 @@ pub(crate) fn remove(object: &mut Value, member: &str) {
 }
 
 /// Drops members that are null, which indexing by a missing name leaves behind.
-fn prune_nulls(value: &mut Value) {
+pub(crate) fn prune_nulls(value: &mut Value) {
     match value {
         Value::Object(map) => {
             map.retain(|_, member| !member.is_null());

@@ -28,5 +28,8 @@ pub const STRICT_ERRORS: usize = 100;
 /// Most operations in a JSON patch, as Kubernetes has it.
 pub const PATCH_OPERATIONS: usize = 10_000;
 
+/// Most bytes of JSON that the copies of one JSON patch may make, as Kubernetes has it.
+pub const PATCH_COPY_BYTES: usize = 3 << 20;
+
 /// Most requirements in one selector string.
 pub const SELECTOR_REQUIREMENTS: usize = 256;

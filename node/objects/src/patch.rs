@@ -19,7 +19,7 @@ pub use strategic::strategic_merge_patch;
 /// Applies a JSON patch.
 ///
 /// # Errors
-/// 400 when it is no list of operations, 413 when it has too many, 422 when one does not apply.
+/// 400 when it is no list of operations, 413 when it has too many or copies too much, 422 when one does not apply.
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
@@ -34,12 +34,22 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
         ));
     }
     let mut patched = object.clone();
-    json_patch::patch(&mut patched, &operations.0).map_err(|error| {
-        StatusError::new(
-            Reason::Invalid,
-            format!("the server rejected our request due to an error in our request: {error}"),
-        )
-    })?;
+    let mut copied = 0;
+    for operation in &operations.0 {
+        if let json_patch::PatchOperation::Copy(copy) = operation {
+            // Copies of copies double: a few dozen would fill the memory.
+            copied += copy.from.resolve(&patched).map_or(0, |value| value.to_string().len());
+            if copied > limits::PATCH_COPY_BYTES {
+                return Err(StatusError::request_too_large(limits::PATCH_COPY_BYTES));
+            }
+        }
+        json_patch::patch(&mut patched, std::slice::from_ref(operation)).map_err(|error| {
+            StatusError::new(
+                Reason::Invalid,
+                format!("the server rejected our request due to an error in our request: {error}"),
+            )
+        })?;
+    }
     Ok(patched)
 }
 

@@ -92,6 +92,11 @@ impl<'s> TypeRef<'s> {
         }
     }
 
+    /// Whether the type has a member of this name, rather than members of any name.
+    pub(crate) fn declares(self, name: &str) -> bool {
+        self.schema.get("properties").is_some_and(|all| all.get(name).is_some())
+    }
+
     /// The type of a member; of anything when it is not known.
     pub(crate) fn member(self, name: &str) -> TypeRef<'s> {
         let properties = self.schema.get("properties").and_then(|all| all.get(name));

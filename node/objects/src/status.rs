@@ -195,6 +195,18 @@ impl StatusError {
         )
     }
 
+    /// 409 listing each field that another manager owns.
+    pub(crate) fn apply_conflict(
+        kind: &Kind,
+        name: &str,
+        message: String,
+        causes: Vec<Cause>,
+    ) -> Self {
+        let mut status = Self::new(Reason::Conflict, message).about(kind, name);
+        status.details.causes = causes;
+        status
+    }
+
     /// 422 listing each field at fault.
     pub fn invalid(kind: &Kind, name: &str, mut errors: Vec<FieldError>) -> Self {
         errors.truncate(limits::FIELD_ERRORS);

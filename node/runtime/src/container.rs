@@ -1,10 +1,12 @@
 //! What a sandbox, a container and an image are made of.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf, pin::Pin};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use tokio::io::AsyncWrite;
 
 use crate::RuntimeError;
 
@@ -205,6 +207,59 @@ pub struct LogOptions {
 
 /// Log bytes as they come, standard output and error together.
 pub type LogStream = BoxStream<'static, Result<Bytes, RuntimeError>>;
+
+/// A process in a container to talk to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ExecConfig {
+    /// What to run; the container's own process where it is empty.
+    pub command: Vec<String>,
+    /// Whether it gets standard input.
+    pub stdin: bool,
+    /// Whether its standard output is wanted.
+    pub stdout: bool,
+    /// Whether its standard error is wanted, apart from its output.
+    pub stderr: bool,
+    /// Whether it has a terminal; then there is only output.
+    pub tty: bool,
+}
+
+/// What a process wrote.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ExecOutput {
+    /// To standard output, or to its terminal.
+    Stdout(Bytes),
+    /// To standard error.
+    Stderr(Bytes),
+}
+
+/// Size of a terminal, in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Columns.
+    pub width: u16,
+    /// Rows.
+    pub height: u16,
+}
+
+/// A process that runs and is talked to. Dropping it hangs up.
+pub struct ExecSession {
+    /// Its standard input; shutting it down ends it.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+    /// What it writes, until it has closed both outputs.
+    pub output: BoxStream<'static, Result<ExecOutput, RuntimeError>>,
+    /// The process itself.
+    pub process: Box<dyn ExecProcess>,
+}
+
+/// The process of an [`ExecSession`].
+#[async_trait]
+pub trait ExecProcess: Send + Sync {
+    /// Changes the size of its terminal.
+    async fn resize(&self, size: TerminalSize) -> Result<(), RuntimeError>;
+
+    /// Waits for its end. `None` of a container's own process, whose end is its pod's business.
+    async fn exit_code(&self) -> Result<Option<i64>, RuntimeError>;
+}
 
 /// Something changed in a pod of ours; a hint to look, it carries no state.
 #[derive(Clone, Debug, PartialEq, Eq)]

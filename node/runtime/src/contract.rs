@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use tokio::time::{interval, timeout};
 
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ContainerState, LogOptions,
-    RuntimeError, RuntimeEvent, SandboxConfig, SandboxInfo,
+    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ContainerState, ExecConfig,
+    ExecOutput, LogOptions, RuntimeError, RuntimeEvent, SandboxConfig, SandboxInfo,
 };
 
 /// How long anything may take to come true; generous, for loaded machines.
@@ -37,6 +37,7 @@ pub(crate) async fn fulfil(subject: &Subject) {
     subject.events_name_the_pod().await;
     subject.logs_are_cut_as_asked().await;
     subject.following_a_log_ends_with_the_container().await;
+    subject.a_command_runs_inside_and_says_how_it_ended().await;
     subject.garbage_is_no_image_archive().await;
     assert_eq!(subject.runtime.list_sandboxes().await.unwrap(), [], "the suite cleans up");
 }
@@ -67,6 +68,16 @@ pub(crate) fn pod(name: &str) -> SandboxConfig {
         dns_options: vec!["ndots:5".to_owned()],
         labels: BTreeMap::from([("colour".to_owned(), "grey".to_owned())]),
         ..SandboxConfig::default()
+    }
+}
+
+/// A script to run in a container, its output wanted.
+pub(crate) fn command(script: &str) -> ExecConfig {
+    ExecConfig {
+        command: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        stdout: true,
+        stderr: true,
+        ..ExecConfig::default()
     }
 }
 
@@ -303,6 +314,28 @@ impl Subject {
         let followed = LogOptions { follow: true, ..LogOptions::default() };
         assert_eq!(self.log(&id, followed).await, "first\nlast\n");
         self.remove(&sandbox).await;
+    }
+
+    async fn a_command_runs_inside_and_says_how_it_ended(&self) {
+        let (sandbox, id) = self.run("exec", "sleep infinity").await;
+        let said = async |script: &str| {
+            let session = self.runtime.exec(&id, &command(script)).await.unwrap();
+            let parts: Vec<ExecOutput> =
+                timeout(PATIENCE, session.output.try_collect()).await.unwrap().unwrap();
+            let bytes = parts.into_iter().map(|part| match part {
+                ExecOutput::Stdout(bytes) | ExecOutput::Stderr(bytes) => bytes,
+            });
+            let text = String::from_utf8(bytes.collect::<Vec<_>>().concat()).unwrap();
+            (text, session.process.exit_code().await.unwrap())
+        };
+        assert_eq!(said("echo one; echo two").await, ("one\ntwo\n".to_owned(), Some(0)));
+        assert_eq!(said("echo bad; exit 3").await, ("bad\n".to_owned(), Some(3)));
+        self.runtime.stop_container(&id, Duration::ZERO).await.unwrap();
+        self.ended(&sandbox, &id).await;
+        assert!(self.runtime.exec(&id, &command("true")).await.is_err(), "it does not run");
+        self.remove(&sandbox).await;
+        let gone = self.runtime.exec(&id, &command("true")).await.map(drop);
+        assert!(matches!(gone, Err(RuntimeError::NotFound(_))), "{gone:?}");
     }
 
     async fn garbage_is_no_image_archive(&self) {

@@ -5,6 +5,7 @@
 
 mod client;
 mod events;
+mod exec;
 mod images;
 mod labels;
 mod logs;
@@ -28,8 +29,9 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use self::client::Client;
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ImageInfo, LogOptions,
-    LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig, SandboxId, SandboxInfo,
+    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ExecConfig, ExecSession,
+    ImageInfo, LogOptions, LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig,
+    SandboxId, SandboxInfo,
     limits::{CALL_DEADLINE, CONCURRENT_STARTS},
 };
 
@@ -128,6 +130,18 @@ impl ContainerRuntime for DockerRuntime {
 
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream, RuntimeError> {
         self.read_logs(id, options).await
+    }
+
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> Result<ExecSession, RuntimeError> {
+        if config.command.is_empty() {
+            self.attach(id, config).await
+        } else {
+            self.run_inside(id, config).await
+        }
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, RuntimeError> {

@@ -15,8 +15,9 @@ mod runtime;
 mod simulated;
 
 pub use container::{
-    ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, LogOptions, LogStream,
-    Mount, Resources, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
+    ContainerConfig, ContainerId, ContainerInfo, ContainerState, ExecConfig, ExecOutput,
+    ExecProcess, ExecSession, ImageInfo, LogOptions, LogStream, Mount, Resources, RuntimeEvent,
+    SandboxConfig, SandboxId, SandboxInfo, TerminalSize,
 };
 pub use docker::DockerRuntime;
 pub use runtime::{ContainerRuntime, RuntimeError, RuntimeVersion};

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, ImageInfo, LogOptions, LogStream, RuntimeEvent,
-    SandboxConfig, SandboxId, SandboxInfo,
+    ContainerConfig, ContainerId, ContainerInfo, ExecConfig, ExecSession, ImageInfo, LogOptions,
+    LogStream, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
 };
 
 /// What answers behind the trait.
@@ -108,6 +108,13 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// The log of a container, also of one that has ended.
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream, RuntimeError>;
+
+    /// Runs a command in a running container, or attaches to the container's own process.
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> Result<ExecSession, RuntimeError>;
 
     /// The local image of a reference, `None` if absent.
     async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, RuntimeError>;

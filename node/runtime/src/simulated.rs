@@ -2,6 +2,7 @@
 //! latencies and failures are set by the test. Deterministic under tokio's paused clock, without
 //! tasks of its own, so that thousands of them fit into one process.
 
+mod exec;
 mod logs;
 mod program;
 #[cfg(test)]
@@ -25,9 +26,9 @@ use tokio::{
 
 use self::world::World;
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ImageInfo, LogOptions,
-    LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig, SandboxId, SandboxInfo,
-    archive,
+    ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ExecConfig, ExecSession,
+    ImageInfo, LogOptions, LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig,
+    SandboxId, SandboxInfo, archive,
     limits::{EVENT_BACKLOG, SIMULATED_ARCHIVE_BYTES},
 };
 
@@ -46,6 +47,7 @@ pub enum Operation {
     StopContainer,
     RemoveContainer,
     Logs,
+    Exec,
     Image,
     PullImage,
     LoadImage,
@@ -348,6 +350,15 @@ impl ContainerRuntime for SimulatedRuntime {
     async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream, RuntimeError> {
         self.begin(Operation::Logs).await?;
         logs::stream(Arc::clone(&self.shared), id.clone(), options)
+    }
+
+    async fn exec(
+        &self,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> Result<ExecSession, RuntimeError> {
+        self.begin(Operation::Exec).await?;
+        exec::run(Arc::clone(&self.shared), id.clone(), config)
     }
 
     async fn image(&self, reference: &str) -> Result<Option<ImageInfo>, RuntimeError> {

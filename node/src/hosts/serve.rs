@@ -5,13 +5,14 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use skein_agent::Agent;
-use skein_api::{ByteStream, ImageLoad, LogRequest};
+use skein_api::{ByteStream, ExecRequest, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Handler, Membership, NodeId};
 use skein_objects::StatusError;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader};
+use skein_runtime::ExecConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use tokio_util::io::ReaderStream;
 
-use super::{BELIEFS, LocalAgent, Refusal};
+use super::{BELIEFS, ExecHeader, LocalAgent, Refusal};
 
 /// Serves the proxy and blob protocols of this host.
 pub(crate) struct HostServer {
@@ -40,7 +41,10 @@ impl Handler for HostServer {
 
     async fn stream(&self, from: NodeId, header: Bytes, stream: BoxedStream) {
         let served = match self.serves {
-            Serves::Logs => self.logs(&header, stream).await,
+            Serves::Logs => match serde_json::from_slice(&header) {
+                Ok(ExecHeader { exec }) => self.exec(exec, stream).await,
+                Err(_) => self.logs(&header, stream).await,
+            },
             Serves::Images => self.images(stream).await,
         };
         if let Err(error) = served {
@@ -79,6 +83,25 @@ impl HostServer {
         stream.shutdown().await
     }
 
+    async fn exec(&self, request: ExecRequest, mut stream: BoxedStream) -> std::io::Result<()> {
+        let started = match present(&self.agent) {
+            Ok(agent) => agent.exec(process_of(request)).await,
+            Err(error) => Err(error),
+        };
+        match started {
+            Err(error) => {
+                stream.write_all(&serde_json::to_vec(&Refusal::from(&error))?).await?;
+                stream.write_all(b"\n").await?;
+                stream.shutdown().await
+            }
+            Ok(conversation) => {
+                stream.write_all(b"\n").await?;
+                conversation.carry(stream).await;
+                Ok(())
+            }
+        }
+    }
+
     async fn images(&self, stream: BoxedStream) -> std::io::Result<()> {
         let (archive, mut answers) = tokio::io::split(stream);
         let archive = ReaderStream::new(BufReader::new(archive)).boxed();
@@ -107,6 +130,28 @@ pub(super) async fn local_logs(
     request: LogRequest,
 ) -> Result<ByteStream, StatusError> {
     Ok(present(agent)?.logs(for_agent(request)).await?)
+}
+
+/// A conversation with a process in a container of this host.
+pub(super) async fn local_conversation(
+    agent: &LocalAgent,
+    request: ExecRequest,
+) -> Result<DuplexStream, StatusError> {
+    present(agent)?.converse(process_of(request)).await
+}
+
+fn process_of(request: ExecRequest) -> skein_agent::ExecRequest {
+    skein_agent::ExecRequest {
+        pod_uid: request.pod_uid,
+        container: request.container,
+        process: ExecConfig {
+            command: request.command,
+            stdin: request.stdin,
+            stdout: request.stdout,
+            stderr: request.stderr,
+            tty: request.tty,
+        },
+    }
 }
 
 fn for_agent(request: LogRequest) -> skein_agent::LogRequest {

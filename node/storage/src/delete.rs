@@ -56,7 +56,7 @@ impl Storage {
         options: &DeleteOptions,
     ) -> Result<Deleted, StatusError> {
         let now = Timestamp::now();
-        let write = WriteOptions { dry_run: options.dry_run };
+        let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
         let outcome = self
             .rewrite(kind, key_of(kind, namespace, name), &write, |record| {
                 decide(kind, name, record, options, now)

@@ -28,4 +28,4 @@ pub use informer::{Change, Changes, Informer, Read, View};
 pub use object::{Object, ObjectList, read_part, read_whole};
 pub use recorder::{EventRecorder, EventType, reference_to};
 pub use storage::{Storage, WatchEvents};
-pub use write::WriteOptions;
+pub use write::{Manager, WriteOptions};

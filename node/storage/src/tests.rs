@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use skein_consensus::{Consistency, MemoryStore, Revision};
 use skein_objects::{Kind, Part, Reason, StatusError, registry};
 
-use crate::{DeleteOptions, Deleted, Object, Preconditions, Storage, WriteOptions};
+use crate::{DeleteOptions, Deleted, Manager, Object, Preconditions, Storage, WriteOptions};
 
-const WRITE: WriteOptions = WriteOptions { dry_run: false };
-const DRY_RUN: WriteOptions = WriteOptions { dry_run: true };
+const WRITE: WriteOptions = WriteOptions { dry_run: false, manager: Manager::Own };
+const DRY_RUN: WriteOptions = WriteOptions { dry_run: true, manager: Manager::Own };
 
 fn pods() -> &'static Kind {
     registry().of::<Pod>()

@@ -24,11 +24,38 @@ const SUFFIX_ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Letters of a generated name suffix.
 const SUFFIX_LENGTH: usize = 5;
 
+/// Who writes where nobody else is named: the cluster's own controllers and agents.
+const OWN_MANAGER: &str = "skein";
+
+/// Who writes, for `metadata.managedFields`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Manager {
+    /// The cluster itself.
+    #[default]
+    Own,
+    /// This field manager.
+    Named(String),
+    /// Whoever [`skein_objects::apply`] has noted in the object.
+    Applied,
+}
+
+impl Manager {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Own => Some(OWN_MANAGER),
+            Self::Named(name) => Some(name),
+            Self::Applied => None,
+        }
+    }
+}
+
 /// How to write.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct WriteOptions {
     /// Do everything but write.
     pub dry_run: bool,
+    /// Who writes.
+    pub manager: Manager,
 }
 
 /// What a read-modify-write decided about the record it saw.
@@ -95,7 +122,8 @@ impl Storage {
         object: Value,
         options: &WriteOptions,
     ) -> Result<Object, StatusError> {
-        let prepared = prepare_create(kind, object, namespace, &fresh_stamp())?;
+        let stamp = fresh_stamp();
+        let prepared = prepare_create(kind, object, namespace, &stamp, options.manager.name())?;
         let name = prepared.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let key = key_of(kind, namespace, name);
         let value = canonical(&prepared);
@@ -144,7 +172,7 @@ impl Storage {
                 if expected.is_some_and(|expected| expected != record.modified) {
                     return Err(StatusError::modified(kind, name));
                 }
-                decide_update(kind, object.clone(), record, part)
+                decide_update(kind, object.clone(), record, part, options)
             })
             .await?;
         Ok(outcome.into_object())
@@ -175,7 +203,7 @@ impl Storage {
                 {
                     return Err(StatusError::modified(kind, name));
                 }
-                decide_update(kind, changed, record, part)
+                decide_update(kind, changed, record, part, options)
             })
             .await?;
         Ok(outcome.into_object())
@@ -287,9 +315,11 @@ fn decide_update(
     new: Value,
     record: &Record,
     part: Part,
+    options: &WriteOptions,
 ) -> Result<Decision, StatusError> {
     let old = stored_value(record)?;
-    let updated = prepare_update(kind, new, &old, part, Timestamp::now())?;
+    let manager = options.manager.name();
+    let updated = prepare_update(kind, new, &old, part, Timestamp::now(), manager)?;
     Ok(if deletion_complete(kind, &updated) {
         Decision::Remove
     } else if canonical(&updated) == record.value {

@@ -9,6 +9,7 @@ mod application;
 mod bad_input;
 mod disk;
 mod drill;
+mod exec;
 mod faults;
 mod members;
 mod network;

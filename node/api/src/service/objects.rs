@@ -7,8 +7,6 @@ use super::{Service, within_deadline};
 use crate::{
     call::Call,
     reply::{self, Reply},
-    route::Verb,
-    subresource::Subresource,
     verbs,
 };
 
@@ -38,8 +36,7 @@ impl Service {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Reply, StatusError> {
-        let is_log = call.target.subresource == Some(Subresource::Log);
-        let is_stream = call.verb == Verb::Watch || is_log;
+        let is_stream = call.is_stream();
         let permit = self.admit_load(is_stream)?;
         if is_stream {
             return within_deadline(verbs::stream(self, call, permit)).await;

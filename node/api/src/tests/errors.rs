@@ -136,7 +136,7 @@ async fn broken_and_foreign_bodies_are_refused_with_the_reason() {
     assert_status(&protobuf, 400, "BadRequest", "protobuf", "broken protobuf");
     let cbor = send("application/cbor", "{}").await;
     assert_status(&cbor, 415, "UnsupportedMediaType", "application/json", "cbor");
-    let apply = [(header::CONTENT_TYPE, "application/apply-patch+yaml")];
+    let apply = [(header::CONTENT_TYPE, "application/apply-patch+cbor")];
     let applied = client.send("PATCH", &format!("{path}/a"), &apply, Bytes::new()).await;
     assert_status(&applied, 415, "UnsupportedMediaType", "strategic-merge-patch", "apply");
     let protobuf = client.get_as(path, "application/vnd.kubernetes.protobuf").await;

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{SinkExt, StreamExt, stream};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
@@ -20,12 +20,15 @@ use skein_objects::StatusError;
 use skein_storage::Storage;
 use tokio::{net::TcpStream, task::JoinSet};
 use tokio_rustls::TlsConnector;
-use tokio_util::sync::CancellationToken;
+use tokio_util::{
+    codec::{Framed, LengthDelimitedCodec},
+    sync::CancellationToken,
+};
 
 use super::pki::{Authority, Pair};
 use crate::{
-    ByteStream, ClusterView, HostProxy, ImageLoad, Impairment, LoadLimits, LogRequest, Server,
-    ServerConfig, UserCertificate, serve,
+    ByteStream, ClusterView, Conversation, ExecRequest, Gauge, HostProxy, ImageLoad, Impairment,
+    LoadLimits, LogRequest, Server, ServerConfig, UserCertificate, serve,
 };
 
 /// How long anything may take before a test fails.
@@ -255,6 +258,8 @@ impl Lines {
 #[derive(Default)]
 pub(super) struct FakeHosts {
     pub(super) asked: Mutex<Vec<(String, LogRequest)>>,
+    pub(super) ran: Mutex<Vec<(String, ExecRequest)>>,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 #[async_trait]
@@ -263,6 +268,32 @@ impl HostProxy for FakeHosts {
         self.asked.lock().unwrap().push((node.to_owned(), request));
         let lines = ["first\n", "second\n"].map(|line| Ok(Bytes::from(line)));
         Ok(stream::iter(lines).boxed())
+    }
+
+    /// A process that says back what it hears and ends with 3 when its input does.
+    async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError> {
+        let waits = request.stdin;
+        self.ran.lock().unwrap().push((node.to_owned(), request));
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let mut frames = Framed::new(far, LengthDelimitedCodec::new());
+        self.tasks.lock().unwrap().spawn(async move {
+            frames.send(Bytes::from_static(b"\x01hello ")).await.unwrap();
+            while waits && let Some(Ok(frame)) = frames.next().await {
+                match frame.split_first() {
+                    Some((0, said)) => {
+                        let back = Bytes::from([b"\x01", said].concat());
+                        frames.send(back).await.unwrap();
+                    }
+                    Some((255, [0])) => break,
+                    _ => {}
+                }
+            }
+            let status = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "3",
+                "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}});
+            frames.send(Bytes::from(format!("\x03{status}"))).await.unwrap();
+            SinkExt::<Bytes>::close(&mut frames).await.unwrap();
+        });
+        Ok(Box::new(near))
     }
 
     async fn load_image(&self, mut archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
@@ -285,6 +316,10 @@ pub(super) struct FakeCluster {
 impl ClusterView for FakeCluster {
     fn status(&self) -> Value {
         json!({"leader": "h1"})
+    }
+
+    fn gauges(&self) -> Vec<Gauge> {
+        vec![Gauge { name: "skein_raft_term", help: "The term", value: 7.0 }]
     }
 
     fn ready(&self) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
 };
 
@@ -152,6 +152,33 @@ async fn kubectl_applies_and_changes() {
     assert!(String::from_utf8_lossy(&gone.stderr).contains("NotFound"));
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_applies_on_the_server() {
+    let (_api, kubectl) = started().await;
+    let manifest = APP.replace("hello:1", "hello:2").replace("{colour: grey}", "{shade: light}");
+    std::fs::write(kubectl.path().join("app.yaml"), &manifest).unwrap();
+    let changed = kubectl.ok("apply --server-side -f app.yaml").await;
+    assert!(changed.contains("deployment.apps/web serverside-applied"), "{changed}");
+    let data = kubectl.ok("get configmap settings -o jsonpath={.data}").await;
+    assert_eq!(
+        data, r#"{"shade":"light"}"#,
+        "what it applied before without the server is its own"
+    );
+    kubectl.ok("scale deployment web --replicas=5").await;
+    let refused = kubectl.run("apply --server-side -f app.yaml").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("conflict with \"kubectl\" with subresource \"scale\""), "{message}");
+    assert!(message.contains(".spec.replicas"), "{message}");
+    kubectl.ok("apply --server-side --force-conflicts -f app.yaml").await;
+    assert_eq!(kubectl.ok("get deployment web -o jsonpath={.spec.replicas}").await, "2");
+    let generation = "get deployment web -o jsonpath={.metadata.generation}";
+    let before = kubectl.ok(generation).await;
+    kubectl.ok("apply -f app.yaml").await;
+    assert_eq!(kubectl.ok(generation).await, before, "without the server it finds its own");
+    let managers = kubectl.ok("get deployment web --show-managed-fields -o yaml").await;
+    assert!(managers.contains("f:replicas") && managers.contains("operation: Apply"), "{managers}");
+}
+
 /// These commands send protobuf.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kubectl_creates_without_a_manifest() {
@@ -176,7 +203,7 @@ async fn kubectl_creates_without_a_manifest() {
         assert_eq!(found, expected, "{object}");
     }
 
-    // Without the eviction API a drain deletes, with its options as protobuf.
+    // So a drain deletes instead of evicting, with its options as protobuf.
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "h1"}});
     api.client().post("/api/v1/nodes", &node).await.ok();
     let binding = json!({"target": {"kind": "Node", "name": "h1"}});
@@ -184,6 +211,34 @@ async fn kubectl_creates_without_a_manifest() {
     kubectl.ok("cordon h1").await;
     let _draining = kubectl.start("drain h1 --force --disable-eviction --grace-period=5");
     kubectl.ok("wait --for=jsonpath={.metadata.deletionGracePeriodSeconds}=5 pod/alone").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_drains_as_budgets_allow() {
+    let (api, kubectl) = started().await;
+    let client = api.client();
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "h1"}});
+    client.post("/api/v1/nodes", &node).await.ok();
+    let alone = "/api/v1/namespaces/default/pods/alone";
+    let binding = json!({"target": {"kind": "Node", "name": "h1"}});
+    client.post(&format!("{alone}/binding"), &binding).await.ok();
+    let mut pod = client.get(alone).await.ok();
+    pod["status"]["phase"] = json!("Running");
+    pod["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+    client.put(&format!("{alone}/status"), &pod).await.ok();
+    kubectl.ok("create poddisruptionbudget keep --selector=app=alone --min-available=1").await;
+    let path = "/apis/policy/v1/namespaces/default/poddisruptionbudgets/keep";
+    let mut budget = client.get(path).await.ok();
+    budget["status"] = json!({"disruptionsAllowed": 0, "currentHealthy": 1, "desiredHealthy": 1,
+        "expectedPods": 1, "observedGeneration": 1});
+    client.put(&format!("{path}/status"), &budget).await.ok();
+    let refused = kubectl.run("drain h1 --force --timeout=1s").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("would violate the pod's disruption budget"), "{message}");
+    kubectl.ok("delete poddisruptionbudget keep").await;
+    let (_draining, mut lines) = kubectl.start("drain h1 --force");
+    line_with(&mut lines, "evicting pod default/alone").await;
+    kubectl.ok("wait --for=jsonpath={.metadata.deletionTimestamp} pod/alone").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -216,6 +271,12 @@ async fn kubectl_shows() {
     assert!(explained.contains("nodeSelector\t<map[string]string>"), "{explained}");
     assert!(kubectl.ok("api-resources").await.contains("deployments"));
     assert!(kubectl.ok("api-versions").await.contains("apps/v1"));
+    assert_eq!(kubectl.ok("auth can-i create pods").await, "yes\n");
+    assert_eq!(kubectl.ok("auth can-i get /metrics").await, "yes\n");
+    let may = kubectl.ok("auth can-i --list").await;
+    assert!(may.contains("*.*"), "{may}");
+    let whoami = kubectl.ok("auth whoami").await;
+    assert!(whoami.contains("Username") && whoami.contains("system:authenticated"), "{whoami}");
     assert!(kubectl.ok("version").await.contains("Server Version: v1.36."));
     assert!(kubectl.ok("diff -f app.yaml").await.is_empty());
     let odd = APP.replace("\ndata:", "\ndatum:");
@@ -223,6 +284,9 @@ async fn kubectl_shows() {
     let refused = kubectl.run("apply -f odd.yaml").await;
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(message.contains("unknown field \"datum\""), "{message}");
+    let refused = kubectl.run("get pods --as somebody").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("impersonation is not supported"), "{message}");
     let unknown = "apiVersion: v1\nkind: Gadget\nmetadata: {name: x}\n";
     std::fs::write(kubectl.path().join("unknown.yaml"), unknown).unwrap();
     let refused = kubectl.run("apply -f unknown.yaml").await;
@@ -241,6 +305,36 @@ async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) {
         panic!("the output ended without {text:?}");
     };
     tokio::time::timeout(DEADLINE, wait).await.expect("the line comes in time");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kubectl_talks_to_processes() {
+    let (api, kubectl) = started().await;
+    let binding = json!({"target": {"kind": "Node", "name": "h2"}});
+    api.client().post("/api/v1/namespaces/default/pods/alone/binding", &binding).await.ok();
+    let ran = kubectl.run("exec alone -- ls -l /").await;
+    assert_eq!((&*ran.stdout, ran.status.code()), (&b"hello "[..], Some(3)));
+    let (node, request) = api.hosts.ran.lock().unwrap().remove(0);
+    assert_eq!((node.as_str(), request.container.as_str()), ("h2", "main"));
+    assert_eq!(request.command, ["ls", "-l", "/"]);
+    assert!(request.stdout && request.stderr && !request.stdin && !request.tty);
+
+    let mut cat = kubectl.command("exec -i alone -- cat");
+    let mut cat = cat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = cat.stdin.take().unwrap();
+    input.write_all(b"world").await.unwrap();
+    drop(input);
+    let ended = tokio::time::timeout(DEADLINE, cat.wait_with_output()).await;
+    let ended = ended.expect("it ends with its input").unwrap();
+    assert_eq!((&*ended.stdout, ended.status.code()), (&b"hello world"[..], Some(3)));
+    api.hosts.ran.lock().unwrap().clear();
+
+    let attached = kubectl.run("attach alone").await;
+    assert_eq!((&*attached.stdout, attached.status.code()), (&b"hello "[..], Some(3)));
+    assert!(api.hosts.ran.lock().unwrap()[0].1.command.is_empty());
+    let refused = kubectl.run("exec alone -c none -- ls").await;
+    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(message.contains("container none is not valid for pod alone"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -162,6 +162,78 @@ async fn the_three_patches_change_what_they_say() {
 }
 
 #[tokio::test]
+async fn applied_objects_are_made_changed_and_defended() {
+    const APPLY: &str = "application/apply-patch+yaml";
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let path = |manager: &str| format!("{DEPLOYMENTS}/web?fieldManager={manager}");
+    let mut wish = deployment("web");
+    let made = client.send_json("PATCH", &path("me"), APPLY, &wish).await;
+    assert_eq!((made.code, &made.json()["spec"]["replicas"]), (201, &json!(2)));
+    assert_eq!(made.json()["metadata"]["managedFields"][0]["manager"], "me");
+    let again = client.send_json("PATCH", &path("me"), APPLY, &wish).await;
+    assert_eq!(again.code, 200);
+    let version = |object: Value| object["metadata"]["resourceVersion"].clone();
+    assert_eq!(version(again.json()), version(made.json()), "nothing changed");
+
+    wish["spec"]["replicas"] = json!(3);
+    let refused = client.send_json("PATCH", &path("other"), APPLY, &wish).await;
+    assert_eq!((refused.code, &refused.json()["reason"]), (409, &json!("Conflict")));
+    let cause = &refused.json()["details"]["causes"][0];
+    assert_eq!(
+        (&cause["reason"], &cause["field"]),
+        (&json!("FieldManagerConflict"), &json!(".spec.replicas"))
+    );
+    let forced = format!("{}&force=true", path("other"));
+    assert_eq!(client.send_json("PATCH", &forced, APPLY, &wish).await.ok()["spec"]["replicas"], 3);
+
+    let scale = json!({"spec": {"replicas": 7}});
+    let scale_path = format!("{DEPLOYMENTS}/web/scale?fieldManager=scaler");
+    client.send_json("PATCH", &scale_path, "application/merge-patch+json", &scale).await.ok();
+    let refused = client.send_json("PATCH", &path("other"), APPLY, &wish).await;
+    let message = refused.json()["message"].as_str().unwrap_or_default().to_owned();
+    assert!(message.contains("\"scaler\" with subresource \"scale\" using apps/v1"), "{message}");
+
+    let status = json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
+        "status": {"replicas": 7}});
+    let status_path = format!("{DEPLOYMENTS}/web/status?fieldManager=counter");
+    let applied = client.send_json("PATCH", &status_path, APPLY, &status).await.ok();
+    assert_eq!(
+        (&applied["status"]["replicas"], &applied["spec"]["replicas"]),
+        (&json!(7), &json!(7))
+    );
+}
+
+#[tokio::test]
+async fn a_bad_apply_is_told_what_is_wrong() {
+    const APPLY: &str = "application/apply-patch+yaml";
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let apply = async |query: &str, body: &Value| {
+        client.send_json("PATCH", &format!("{DEPLOYMENTS}/web{query}"), APPLY, body).await
+    };
+    let wish = deployment("web");
+    assert_eq!(apply("", &wish).await.code, 422, "no manager");
+    assert_eq!(apply(&format!("?fieldManager={}", "x".repeat(200)), &wish).await.code, 422);
+    assert_eq!(apply("?fieldManager=a%07b", &wish).await.code, 422);
+    assert_eq!(apply("?fieldManager=me", &deployment("other")).await.code, 400);
+    let mut odd = deployment("web");
+    odd["spec"]["copies"] = json!(3);
+    let refused = apply("?fieldManager=me&fieldValidation=Ignore", &odd).await;
+    let message = refused.json()["message"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(refused.code, 400);
+    assert!(message.contains("unknown field \"spec.copies\""), "{message}");
+    let mut noted = deployment("web");
+    noted["metadata"]["managedFields"] = json!([{"manager": "me"}]);
+    assert_eq!(apply("?fieldManager=me", &noted).await.code, 400);
+    assert_eq!(client.get(&format!("{DEPLOYMENTS}/web")).await.code, 404, "none was made");
+    let merge = json!({"metadata": {"labels": {"a": "b"}}});
+    let forced = format!("{DEPLOYMENTS}/web?force=true");
+    let refused = client.send_json("PATCH", &forced, "application/merge-patch+json", &merge).await;
+    assert_eq!(refused.code, 422, "force is for applies");
+}
+
+#[tokio::test]
 async fn status_and_the_rest_are_written_apart() {
     let api = Api::with_namespace().await;
     let client = api.client();

@@ -12,6 +12,28 @@ fn names<'a>(items: &'a Value, member: &str) -> Vec<&'a str> {
 }
 
 #[tokio::test]
+async fn prometheus_reads_what_was_served() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    client.get("/api/v1/namespaces/default/configmaps/absent").await;
+    client.get("/api/v1/namespaces/default/configmaps").await.ok();
+    let answer = client.get("/metrics").await;
+    assert_eq!(answer.code, 200);
+    let text = answer.text();
+    for line in [
+        "apiserver_request_total{verb=\"GET\",group=\"\",version=\"v1\",resource=\"configmaps\",subresource=\"\",code=\"404\"} 1",
+        "apiserver_request_duration_seconds_count{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"configmaps\",subresource=\"\"} 1",
+        "apiserver_longrunning_requests 0",
+        "skein_raft_term 7",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    assert!(text.ends_with("# EOF\n"), "{text}");
+    let ready = client.get("/readyz?verbose").await;
+    assert_eq!(ready.text(), "[+]ping ok\n[+]cluster ok\nreadyz check passed\n");
+}
+
+#[tokio::test]
 async fn discovery_tells_of_every_kind_in_both_forms() {
     let api = Api::start().await;
     let client = api.client();

@@ -1,8 +1,15 @@
-//! The eviction subresource of pods: a delete that drains use.
+//! The eviction subresource of pods: a delete that respects disruption budgets.
 
 use http::StatusCode;
+use jiff::Timestamp;
+use k8s_openapi::{
+    api::{core::v1::Pod, policy::v1::PodDisruptionBudget},
+    apimachinery::pkg::apis::meta::v1::Time,
+};
 use serde_json::Value;
-use skein_objects::{StatusError, parse};
+use skein_consensus::Consistency;
+use skein_objects::{Cause, Kind, Part, Reason, StatusError, parse, registry, selector};
+use skein_storage::WriteOptions;
 
 use super::delete::options_from;
 use crate::{
@@ -11,12 +18,134 @@ use crate::{
     service::Service,
 };
 
-/// Deletes the pod under the `deleteOptions` of the `Eviction` in the body.
+/// Seconds after which an eviction may be tried again whose budget is not counted yet, as in
+/// Kubernetes. Where it forbids, nobody knows when it will not.
+const RETRY_AFTER_SECONDS: u32 = 10;
+
+/// Most pods that a budget names as evicted: more means that its controller is not at work.
+const MOST_DISRUPTED: usize = 2000;
+
+/// Deletes the pod under the `deleteOptions` of the `Eviction` in the body, if its budget allows.
 pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
     let (bytes, media) = call.read_object().await?;
     let eviction = if bytes.is_empty() { Value::Null } else { parse(&bytes, media)? };
     let options = options_from(&eviction["deleteOptions"], &call.query)?;
     let target = &call.target;
-    service.storage.delete(target.kind, target.namespace(), target.name(), &options).await?;
-    Ok(reply::success(StatusCode::CREATED, target.kind, target.name(), None))
+    let (kind, namespace, name) = (target.kind, target.namespace(), target.name());
+    let pod = service.storage.get(kind, namespace, name, Consistency::Linearizable).await?;
+    let pod: Pod = pod.decode()?;
+    if counts(&pod)
+        && let Some(budget) = budget_of(service, namespace, &pod).await?
+    {
+        let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
+        take(service, &budget, &pod, &write).await?;
+    }
+    service.storage.delete(kind, namespace, name, &options).await?;
+    Ok(reply::success(StatusCode::CREATED, kind, name, None))
+}
+
+/// Whether anybody can miss a pod: one that has not started, has ended or is ending nobody can.
+fn counts(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_none() && matches!(phase, Some("Running" | "Unknown"))
+}
+
+fn is_ready(pod: &Pod) -> bool {
+    let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+    conditions.into_iter().any(|one| one.type_ == "Ready" && one.status == "True")
+}
+
+/// The one budget that is about the pod.
+async fn budget_of(
+    service: &Service,
+    namespace: &str,
+    pod: &Pod,
+) -> Result<Option<PodDisruptionBudget>, StatusError> {
+    let labels = pod.metadata.labels.clone().unwrap_or_default();
+    let protects = |budget: &PodDisruptionBudget| {
+        let spec = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
+        let selector = spec.and_then(|spec| selector::LabelSelector::from_spec(spec).ok());
+        selector.is_some_and(|selector| selector.matches(&labels))
+    };
+    let budgets = service.storage.typed::<PodDisruptionBudget>().list(Some(namespace)).await?;
+    let mut theirs = budgets.into_iter().filter(protects);
+    let first = theirs.next();
+    if theirs.next().is_some() {
+        return Err(StatusError::internal(
+            "This pod has more than one PodDisruptionBudget, which the eviction subresource does \
+             not support.",
+        ));
+    }
+    Ok(first)
+}
+
+/// Takes one disruption from the budget, if the pod needs one.
+async fn take(
+    service: &Service,
+    budget: &PodDisruptionBudget,
+    pod: &Pod,
+    write: &WriteOptions,
+) -> Result<(), StatusError> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (namespace, name) = (text(&budget.metadata.namespace), text(&budget.metadata.name));
+    let (pod_name, ready) = (text(&pod.metadata.name), is_ready(pod));
+    let kind = registry().of::<PodDisruptionBudget>();
+    let change = |object: Value| {
+        let mut budget: PodDisruptionBudget = serde_json::from_value(object)
+            .map_err(|error| StatusError::internal(error.to_string()))?;
+        decide(kind, &mut budget, &pod_name, ready)?;
+        serde_json::to_value(budget).map_err(|error| StatusError::internal(error.to_string()))
+    };
+    service.storage.modify(kind, &namespace, &name, Part::Status, write, change).await?;
+    Ok(())
+}
+
+/// Counts the pod's eviction in the budget, or refuses it.
+fn decide(
+    kind: &Kind,
+    budget: &mut PodDisruptionBudget,
+    pod: &str,
+    ready: bool,
+) -> Result<(), StatusError> {
+    let name = budget.metadata.name.clone().unwrap_or_default();
+    let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.clone());
+    let generation = budget.metadata.generation;
+    let status = budget.status.get_or_insert_default();
+    let (healthy, desired) =
+        (status.current_healthy.unwrap_or(0), status.desired_healthy.unwrap_or(0));
+    let allowed = status.disruptions_allowed.unwrap_or(0);
+    if !ready {
+        let enough = desired > 0 && healthy >= desired;
+        if enough || policy.as_deref() == Some("AlwaysAllow") {
+            return Ok(());
+        }
+    }
+    if status.observed_generation < generation {
+        let why = format!("The disruption budget {name} is still being processed by the server.");
+        return Err(refusal(why).retry_after(RETRY_AFTER_SECONDS));
+    }
+    let disrupted = status.disrupted_pods.get_or_insert_default();
+    if disrupted.contains_key(pod) {
+        return Ok(());
+    }
+    if disrupted.len() >= MOST_DISRUPTED {
+        let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
+        return Err(StatusError::forbidden(kind, &name, why));
+    }
+    if allowed <= 0 {
+        return Err(refusal(format!(
+            "The disruption budget {name} needs {desired} healthy pods and has {healthy} currently"
+        )));
+    }
+    status.disruptions_allowed = Some(allowed - 1);
+    disrupted.insert(pod.to_owned(), Time(Timestamp::now()));
+    Ok(())
+}
+
+fn refusal(why: String) -> StatusError {
+    let message = "Cannot evict pod as it would violate the pod's disruption budget.";
+    let mut error = StatusError::new(Reason::TooManyRequests, message);
+    let field = String::new();
+    error.details.causes = vec![Cause { reason: "DisruptionBudget", message: why, field }];
+    error
 }

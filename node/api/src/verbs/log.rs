@@ -50,7 +50,11 @@ pub(super) async fn log(
 }
 
 /// The container asked for, or the only one there is.
-fn container(spec: &PodSpec, pod: &str, asked: Option<&str>) -> Result<String, StatusError> {
+pub(super) fn container(
+    spec: &PodSpec,
+    pod: &str,
+    asked: Option<&str>,
+) -> Result<String, StatusError> {
     let init = spec.init_containers.iter().flatten();
     let mut all = spec.containers.iter().chain(init).map(|container| container.name.as_str());
     let list = || {

@@ -1,30 +1,40 @@
-//! patch: JSON patch, merge patch and strategic merge patch.
+//! patch: JSON patch, merge patch, strategic merge patch and server-side apply.
 
 use http::StatusCode;
-use serde_json::Value;
+use jiff::Timestamp;
+use serde_json::{Value, json};
 use skein_objects::{
-    Kind, MediaType, StatusError, check, parse,
+    Applier, FieldValidation, Kind, MediaType, Part, Reason, StatusError, apply, apply_new, check,
+    decode, parse,
     patch::{json_patch, merge_patch, strategic_merge_patch},
 };
+use skein_storage::{Manager, Object, WriteOptions};
 
 use super::{answer, part_of};
 use crate::{
     call::Call,
-    media::PatchType,
+    media::{self, PatchType},
     reply::{self, Reply},
     service::Service,
 };
 
 /// Changes an object or its status; the change is applied again if the object changed meanwhile.
 pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
-    let options = call.query.write_options()?;
+    if media::patch_type(&call.headers)? == PatchType::Apply {
+        return server_side_apply(service, call).await;
+    }
+    if call.query.get("force").is_some() {
+        let rule = "force: Forbidden: may not be specified for non-apply patch";
+        return Err(StatusError::new(Reason::Invalid, rule));
+    }
+    let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
     let (patch_type, patch) = read(&mut call).await?;
     let target = &call.target;
     let kind = target.kind;
     let mut warnings = Vec::new();
     let change = |object: Value| {
-        let checked = check(kind, apply(kind, patch_type, &object, &patch)?, validation)?;
+        let checked = check(kind, patched(kind, patch_type, &object, &patch)?, validation)?;
         warnings = checked.warnings;
         Ok(checked.object)
     };
@@ -41,7 +51,73 @@ pub(super) async fn read(call: &mut Call) -> Result<(PatchType, Value), StatusEr
     Ok((patch_type, parse(&bytes, MediaType::Json)?))
 }
 
-fn apply(
+/// Makes an object be as its configuration says, or makes it.
+async fn server_side_apply(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+    let options = call.query.write_options(&call.headers)?;
+    let options = WriteOptions { manager: Manager::Applied, ..options };
+    let force = call.query.flag("force")?;
+    let Some(manager) = call.query.field_manager()?.map(str::to_owned) else {
+        let rule = "fieldManager: Required value: is required for apply patch";
+        return Err(StatusError::new(Reason::Invalid, rule));
+    };
+    let (bytes, _) = call.read_patch().await?;
+    let kind = call.target.kind;
+    // What the type does not know cannot have an owner: here it is an error, always.
+    decode(kind, &bytes, MediaType::Yaml, FieldValidation::Strict)?;
+    let mut config = parse(&bytes, MediaType::Yaml)?;
+    name(&mut config, &call)?;
+    let by = Applier { manager: &manager, force, now: Timestamp::now() };
+    let (code, object) = apply_config(service, &call, &config, &by, &options).await?;
+    answer(&call, code, &object)
+}
+
+/// Gives a configuration the name in the path, which its own must be if it has one.
+fn name(config: &mut Value, call: &Call) -> Result<(), StatusError> {
+    if config["metadata"].is_null() {
+        config["metadata"] = json!({});
+    }
+    let name = &mut config["metadata"]["name"];
+    match name.as_str().filter(|name| !name.is_empty()) {
+        Some(own) if own != call.target.name() => Err(StatusError::bad_request(format!(
+            "the name of the object ({own}) does not match the name on the URL ({})",
+            call.target.name()
+        ))),
+        _ => {
+            *name = json!(call.target.name());
+            Ok(())
+        }
+    }
+}
+
+async fn apply_config(
+    service: &Service,
+    call: &Call,
+    config: &Value,
+    by: &Applier<'_>,
+    options: &WriteOptions,
+) -> Result<(StatusCode, Object), StatusError> {
+    let (target, part) = (&call.target, part_of(call));
+    let (kind, namespace, name) = (target.kind, target.namespace(), target.name());
+    let checked = |object| check(kind, object, FieldValidation::Ignore).map(|one| one.object);
+    let change = |live: Value| checked(apply(kind, &live, config, part, by)?);
+    let changed = service.storage.modify(kind, namespace, name, part, options, change).await;
+    match changed {
+        Err(error) if error.reason == Reason::NotFound && part == Part::Main => {}
+        changed => return Ok((StatusCode::OK, changed?)),
+    }
+    let new = checked(apply_new(kind, config, by)?)?;
+    match service.storage.create(kind, namespace, new, options).await {
+        // Somebody else was quicker.
+        Err(error) if error.reason == Reason::AlreadyExists => {
+            let changed =
+                service.storage.modify(kind, namespace, name, part, options, change).await?;
+            Ok((StatusCode::OK, changed))
+        }
+        created => Ok((StatusCode::CREATED, created?)),
+    }
+}
+
+fn patched(
     kind: &Kind,
     patch_type: PatchType,
     object: &Value,
@@ -51,7 +127,16 @@ fn apply(
         PatchType::Json => json_patch(object, patch),
         PatchType::Merge => merge_patch(object, patch),
         PatchType::Strategic => strategic_merge_patch(kind, object, patch),
+        PatchType::Apply => Err(not_here()),
     }
+}
+
+/// An apply is of objects and their status, and has a way of its own.
+fn not_here() -> StatusError {
+    StatusError::unsupported_media_type(&[
+        "application/json-patch+json",
+        "application/merge-patch+json",
+    ])
 }
 
 /// Applies a patch to a tree that is no object of a kind.
@@ -64,5 +149,6 @@ pub(super) fn apply_plain(
         PatchType::Json => json_patch(tree, patch),
         // Such trees have no lists to merge by key.
         PatchType::Merge | PatchType::Strategic => merge_patch(tree, patch),
+        PatchType::Apply => Err(not_here()),
     }
 }

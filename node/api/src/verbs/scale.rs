@@ -40,7 +40,7 @@ async fn write(
     call: &Call,
     mut change: impl FnMut(&Value) -> Result<Value, StatusError> + Send,
 ) -> Result<Reply, StatusError> {
-    let options = call.query.write_options()?;
+    let options = call.query.write_options(&call.headers)?;
     let paths = paths(call)?;
     let target = &call.target;
     let set = |mut object: Value| {

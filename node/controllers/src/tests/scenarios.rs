@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use k8s_openapi::api::core::v1::{Event, Namespace};
+use k8s_openapi::api::{
+    core::v1::{Event, Namespace},
+    policy::v1::PodDisruptionBudget,
+};
 use skein_objects::Propagation;
 
 use super::*;
@@ -43,6 +46,40 @@ async fn a_deployment_reaches_its_pods_spread_over_the_hosts() {
     let deployment = world.deployment("web").await;
     assert_eq!(revision(&deployment), "1");
     assert_eq!(progress(&deployment), ("True".into(), "NewReplicaSetAvailable".into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_budget_says_how_many_pods_may_go() {
+    let world = World::with_hosts(&["h1", "h2"]).await;
+    world.deploy("web", 3, "web:1").await;
+    let budgets = world.storage.typed::<PodDisruptionBudget>();
+    let budget = json!({"metadata": {"name": "web", "namespace": "default"},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": {"app": "web"}}}});
+    budgets.create(&serde_json::from_value(budget).unwrap()).await.unwrap();
+    let allows = async |count: i32| {
+        world
+            .until("the budget is counted", async |_| {
+                let budget = budgets.get("default", "web").await.unwrap().unwrap();
+                let status = budget.status.unwrap_or_default();
+                status.disruptions_allowed == Some(count) && status.expected_pods == Some(3)
+            })
+            .await;
+    };
+    allows(1).await;
+    let name = world.pods().await.remove(0).metadata.name.unwrap();
+    budgets
+        .modify_status("default", "web", |budget| {
+            let status = budget.status.as_mut().unwrap();
+            let evicted = status.disrupted_pods.get_or_insert_default();
+            evicted.insert(name.clone(), Timestamp::now().into());
+            status.disruptions_allowed = Some(0);
+        })
+        .await
+        .unwrap();
+    allows(0).await;
+    let pods = world.storage.typed::<Pod>();
+    pods.delete("default", &name, &DeleteOptions::default()).await.unwrap();
+    allows(1).await;
 }
 
 #[tokio::test(start_paused = true)]

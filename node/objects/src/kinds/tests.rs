@@ -28,13 +28,19 @@ fn stamp() -> Stamp {
 fn create(resource: &str, object: Value) -> Result<Value, StatusError> {
     let kind = kind(resource);
     let object = check(kind, object, FieldValidation::Strict)?.object;
-    prepare_create(kind, object, if kind.is_namespaced() { "default" } else { "" }, &stamp())
+    prepare_create(
+        kind,
+        object,
+        if kind.is_namespaced() { "default" } else { "" },
+        &stamp(),
+        Some("any"),
+    )
 }
 
 fn update(resource: &str, new: Value, old: &Value) -> Result<Value, StatusError> {
     let kind = kind(resource);
     let new = check(kind, new, FieldValidation::Strict)?.object;
-    prepare_update(kind, new, old, Part::Main, stamp().now)
+    prepare_update(kind, new, old, Part::Main, stamp().now, None)
 }
 
 fn pod(container: Value, more: Value) -> Value {
@@ -328,13 +334,15 @@ fn a_count_beyond_32_bits_is_refused_with_its_field_however_it_is_written() {
             assert_eq!(decoded.code, 400);
             assert!(decoded.message.contains(&format!("spec.{name}: ")), "{decoded}");
             let kind = kind(resource);
-            let error = prepare_update(kind, object, &stored, Part::Main, stamp().now).unwrap_err();
+            let error =
+                prepare_update(kind, object, &stored, Part::Main, stamp().now, None).unwrap_err();
             assert_eq!(error.code, 422);
             assert!(error.message.contains(&format!("spec.{name}: Invalid value")), "{error}");
         }
         for (replicas, refused) in [(i64::from(i32::MAX), false), (1 << 31, true)] {
             let scale = json!({"metadata": {"name": "d"}, "spec": {"replicas": replicas}});
-            let scaled = prepare_update(kind(resource), scale, &stored, Part::Scale, stamp().now);
+            let scaled =
+                prepare_update(kind(resource), scale, &stored, Part::Scale, stamp().now, None);
             let refusal = scaled.err().map(|error| (error.code, error.message));
             assert_eq!(refusal.is_some(), refused, "{refusal:?}");
             if let Some((code, message)) = refusal {
@@ -473,10 +481,10 @@ proptest! {
             let object = json!({"metadata": metadata, "spec": spec, "data": old, "status": spec});
             let _ = crate::table::row(kind, &object, now);
             let _ = crate::begin_delete(kind, &object, Some(3), None, now);
-            let _ = prepare_create(kind, object.clone(), "default", &stamp());
+            let _ = prepare_create(kind, object.clone(), "default", &stamp(), Some("any"));
             for part in [Part::Main, Part::Status, Part::Scale] {
-                let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now);
-                let _ = prepare_update(kind, object.clone(), &old, part, now);
+                let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now, Some("any"));
+                let _ = prepare_update(kind, object.clone(), &old, part, now, Some("any"));
             }
             let _ = check(kind, object, FieldValidation::Warn);
         }

@@ -24,7 +24,7 @@ fn config_map(metadata: Value) -> Value {
 }
 
 fn create(metadata: Value) -> Result<Value, StatusError> {
-    prepare_create(kind("configmaps"), config_map(metadata), "default", &stamp())
+    prepare_create(kind("configmaps"), config_map(metadata), "default", &stamp(), Some("any"))
 }
 
 fn bound_pod(grace: Value) -> Value {
@@ -82,7 +82,14 @@ fn objects_that_contradict_the_request_are_refused() {
 fn an_update_keeps_what_the_server_wrote_and_refuses_another_object() {
     let old = create(json!({"name": "a"})).unwrap();
     let update = |metadata: Value| {
-        prepare_update(kind("configmaps"), config_map(metadata), &old, Part::Main, stamp().now)
+        prepare_update(
+            kind("configmaps"),
+            config_map(metadata),
+            &old,
+            Part::Main,
+            stamp().now,
+            None,
+        )
     };
     let new = update(json!({"name": "a", "labels": {"x": "y"}, "resourceVersion": "4"})).unwrap();
     let mut expected = old["metadata"].clone();
@@ -99,13 +106,13 @@ fn each_part_touches_only_itself() {
         "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let spec = json!({"selector": {"matchLabels": {"a": "b"}}, "template": template});
     let object = json!({"metadata": {"name": "d"}, "spec": spec, "status": {"replicas": 9}});
-    let old = prepare_create(kind, object, "default", &stamp()).unwrap();
+    let old = prepare_create(kind, object, "default", &stamp(), Some("any")).unwrap();
     assert_eq!(old.get("status"), None);
     let mut new = old.clone();
     new["spec"]["replicas"] = json!(3);
     new["spec"]["minReadySeconds"] = json!(5);
     new["status"] = json!({"replicas": 2});
-    let update = |part| prepare_update(kind, new.clone(), &old, part, stamp().now).unwrap();
+    let update = |part| prepare_update(kind, new.clone(), &old, part, stamp().now, None).unwrap();
 
     let main = update(Part::Main);
     assert_eq!((&main["spec"]["minReadySeconds"], main.get("status")), (&json!(5), None));
@@ -157,7 +164,7 @@ fn finalizers_hold_an_object_and_none_may_be_added_then() {
     let with = |finalizers: Value| {
         let mut new = marked.clone();
         new["metadata"]["finalizers"] = finalizers;
-        prepare_update(kind, new, &marked, Part::Main, stamp().now)
+        prepare_update(kind, new, &marked, Part::Main, stamp().now, None)
     };
     let error = with(json!(["x.dev/hold", "x.dev/more"])).unwrap_err();
     assert!(error.message.contains("no new finalizers can be added"), "{error}");
@@ -185,12 +192,12 @@ fn propagation_becomes_a_finalizer() {
 fn a_namespace_terminates_until_its_content_is_gone() {
     let kind = kind("namespaces");
     let object = json!({"metadata": {"name": "n"}});
-    let old = prepare_create(kind, object, "", &stamp()).unwrap();
+    let old = prepare_create(kind, object, "", &stamp(), Some("any")).unwrap();
     let plan = begin_delete(kind, &old, None, None, stamp().now);
     let DeletePlan::Update(marked) = plan else { panic!("its finalizer holds a namespace") };
     assert_eq!(marked["status"]["phase"], "Terminating");
     let mut empty = marked.clone();
     empty["spec"]["finalizers"] = json!([]);
-    let emptied = prepare_update(kind, empty, &marked, Part::Main, stamp().now).unwrap();
+    let emptied = prepare_update(kind, empty, &marked, Part::Main, stamp().now, None).unwrap();
     assert!(deletion_complete(kind, &emptied));
 }

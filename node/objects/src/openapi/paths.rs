@@ -8,7 +8,8 @@ use crate::kind::Kind;
 use crate::schema::{DELETE_OPTIONS, SCALE, STATUS};
 
 /// Patch formats, as content types.
-const PATCHES: [&str; 3] = [
+const PATCHES: [&str; 4] = [
+    "application/apply-patch+yaml",
     "application/json-patch+json",
     "application/merge-patch+json",
     "application/strategic-merge-patch+json",
@@ -22,6 +23,15 @@ const WRITE_PARAMETERS: [(&str, &str); 4] = [
     ("dryRun", "All: go through every step but the write."),
     ("fieldManager", "Who makes the change."),
     ("fieldValidation", "What to do with unknown and duplicate fields: Ignore, Warn or Strict."),
+    ("pretty", "Whether to indent the answer."),
+];
+
+/// Query parameters of patches.
+const PATCH_PARAMETERS: [(&str, &str); 5] = [
+    ("dryRun", "All: go through every step but the write."),
+    ("fieldManager", "Who makes the change; an apply must say it."),
+    ("fieldValidation", "What to do with unknown and duplicate fields: Ignore, Warn or Strict."),
+    ("force", "Whether an apply takes fields from other managers."),
     ("pretty", "Whether to indent the answer."),
 ];
 
@@ -96,7 +106,7 @@ impl Writer<'_> {
             "parameters": self.path_parameters(true),
             "get": self.operation("get", schema, None, &[]),
             "put": self.operation("put", schema, Some((&OBJECTS, schema)), &WRITE_PARAMETERS),
-            "patch": self.operation("patch", schema, Some((&PATCHES, "")), &WRITE_PARAMETERS),
+            "patch": self.operation("patch", schema, Some((&PATCHES, "")), &PATCH_PARAMETERS),
         })
     }
 

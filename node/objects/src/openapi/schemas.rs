@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use super::Dialect;
+use crate::apply::{Topology, topology};
 use crate::kind::Kind;
 use crate::patch::merge_rule;
 use crate::schema::{self, LIST_META, SHARED};
@@ -88,16 +89,31 @@ fn list(kind: &Kind, dialect: Dialect) -> Value {
     })
 }
 
+/// Says how patches merge the fields of a type, and which of its parts have owners of their own.
 fn add_merge_keys(type_name: &str, schema: &mut Value) {
+    if let Some(topology) = topology(type_name, "") {
+        extend(schema, topology);
+    }
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
     for (field, property) in properties {
+        match topology(type_name, field) {
+            Some(topology) => extend(property, topology),
+            None if property["type"] == "array" => extend(property, Topology::Atomic),
+            None => {}
+        }
         let Some(rule) = merge_rule(type_name, field) else { continue };
         property["x-kubernetes-patch-strategy"] = json!(rule.strategy);
         if !rule.key.is_empty() {
             property["x-kubernetes-patch-merge-key"] = json!(rule.key);
         }
+    }
+}
+
+fn extend(schema: &mut Value, topology: Topology) {
+    for (name, value) in topology.extensions(schema["type"] == "array") {
+        schema[name] = value;
     }
 }
 

@@ -181,3 +181,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn copies_of_copies_are_not_made_without_end() {
+    let copy = |number| json!({"op": "copy", "from": "", "path": format!("/data/{number}")});
+    let patch: Value = (0..40).map(copy).collect();
+    let object = json!({"metadata": {"name": "a"}, "data": {"x": "y".repeat(1000)}});
+    assert_eq!(json_patch(&object, &patch).unwrap_err().code, 413);
+    let once = json!([{"op": "copy", "from": "/data/x", "path": "/data/z"}]);
+    let patched = json_patch(&object, &once).unwrap();
+    assert_eq!(patched["data"]["z"], patched["data"]["x"]);
+}

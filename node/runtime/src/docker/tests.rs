@@ -8,9 +8,11 @@ use bollard::query_parameters::{
 use futures::stream::{StreamExt, TryStreamExt};
 
 use super::testing::{SHELL_IMAGE, TestEngine, TestRegistry};
+use tokio::io::AsyncWriteExt;
+
 use crate::{
-    ContainerState, LogOptions, RuntimeError, RuntimeEvent,
-    contract::{eventually, fulfil, pod},
+    ContainerState, ExecConfig, ExecOutput, LogOptions, RuntimeError, RuntimeEvent, TerminalSize,
+    contract::{command, eventually, fulfil, pod},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,4 +124,41 @@ async fn ten_pods_at_once_all_start() {
     let all = subject.runtime.list_sandboxes().await.unwrap();
     let removed = all.iter().map(|sandbox| subject.remove(sandbox));
     futures::future::join_all(removed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_is_talked_to_with_and_without_a_terminal() {
+    let engine = TestEngine::start().await;
+    let subject = engine.subject().await;
+    let (sandbox, id) = subject.run("talk", "sleep infinity").await;
+    let copy = ExecConfig { stdin: true, ..command("cat; echo end >&2") };
+    let mut session = subject.runtime.exec(&id, &copy).await.unwrap();
+    // More than any pipe holds: input and output must flow at the same time.
+    let sent = vec![b'x'; 1 << 20];
+    let write = async {
+        session.input.write_all(&sent).await.unwrap();
+        session.input.shutdown().await.unwrap();
+    };
+    let ((), parts) = tokio::join!(write, session.output.try_collect::<Vec<_>>());
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    for part in parts.unwrap() {
+        match part {
+            ExecOutput::Stdout(bytes) => out.extend(bytes),
+            ExecOutput::Stderr(bytes) => err.extend(bytes),
+        }
+    }
+    assert_eq!((out.len(), err.as_slice()), (sent.len(), &b"end\n"[..]));
+    assert_eq!(session.process.exit_code().await.unwrap(), Some(0));
+
+    let config = ExecConfig { stdin: true, tty: true, ..command("read go; stty size; exit 7") };
+    let mut session = subject.runtime.exec(&id, &config).await.unwrap();
+    session.process.resize(TerminalSize { width: 91, height: 33 }).await.unwrap();
+    session.input.write_all(b"go\n").await.unwrap();
+    let parts: Vec<ExecOutput> = session.output.try_collect().await.unwrap();
+    let said = parts.iter().any(
+        |part| matches!(part, ExecOutput::Stdout(text) if text.windows(5).any(|w| w == b"33 91")),
+    );
+    assert!(said, "{parts:?}");
+    assert_eq!(session.process.exit_code().await.unwrap(), Some(7));
+    subject.remove(&sandbox).await;
 }

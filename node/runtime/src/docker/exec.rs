@@ -1,0 +1,162 @@
+//! Processes in containers to talk to, through the engine.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use bollard::{
+    container::LogOutput,
+    exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
+    query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder},
+};
+use futures::stream::{BoxStream, Stream, StreamExt};
+
+use super::{DockerRuntime, client::Client};
+use crate::{
+    ContainerId, ExecConfig, ExecOutput, ExecProcess, ExecSession, RuntimeError, TerminalSize,
+    limits::CALL_DEADLINE,
+};
+
+/// First and longest pause between two looks at whether a process that has closed its outputs has
+/// ended, too; most have.
+const END_LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
+
+impl DockerRuntime {
+    /// Runs a command in a container.
+    pub(super) async fn run_inside(
+        &self,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> Result<ExecSession, RuntimeError> {
+        let options = CreateExecOptions {
+            attach_stdin: Some(config.stdin),
+            attach_stdout: Some(config.stdout),
+            attach_stderr: Some(config.stderr),
+            tty: Some(config.tty),
+            cmd: Some(config.command.clone()),
+            ..CreateExecOptions::default()
+        };
+        let made = self
+            .client
+            .call(CALL_DEADLINE, |docker| async move { docker.create_exec(&id.0, options).await })
+            .await?;
+        let process = Exec { client: Arc::clone(&self.client), id: made.id };
+        let start = StartExecOptions { tty: config.tty, ..StartExecOptions::default() };
+        let started = self
+            .client
+            .call(CALL_DEADLINE, |docker| {
+                let id = process.id.clone();
+                async move { docker.start_exec(&id, Some(start)).await }
+            })
+            .await?;
+        match started {
+            StartExecResults::Attached { output, input } => Ok(ExecSession {
+                input,
+                output: outputs(output, Arc::clone(&self.client)),
+                process: Box::new(process),
+            }),
+            StartExecResults::Detached => {
+                Err(RuntimeError::Failed("the engine did not attach to the process".to_owned()))
+            }
+        }
+    }
+
+    /// Attaches to the process of a container.
+    pub(super) async fn attach(
+        &self,
+        id: &ContainerId,
+        config: &ExecConfig,
+    ) -> Result<ExecSession, RuntimeError> {
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(config.stdin)
+            .stdout(config.stdout)
+            .stderr(config.stderr)
+            .build();
+        let attached = self
+            .client
+            .call(CALL_DEADLINE, |docker| async move {
+                docker.attach_container(&id.0, Some(options)).await
+            })
+            .await?;
+        Ok(ExecSession {
+            input: attached.input,
+            output: outputs(attached.output, Arc::clone(&self.client)),
+            process: Box::new(Main { client: Arc::clone(&self.client), id: id.clone() }),
+        })
+    }
+}
+
+fn outputs(
+    output: impl Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send + 'static,
+    client: Arc<Client>,
+) -> BoxStream<'static, Result<ExecOutput, RuntimeError>> {
+    let read = output.map(move |part| match part {
+        Ok(LogOutput::StdErr { message }) => Ok(ExecOutput::Stderr(message)),
+        Ok(
+            LogOutput::StdOut { message }
+            | LogOutput::Console { message }
+            | LogOutput::StdIn { message },
+        ) => Ok(ExecOutput::Stdout(message)),
+        Err(error) => Err(client.classify(error)),
+    });
+    read.boxed()
+}
+
+/// A command that runs in a container.
+struct Exec {
+    client: Arc<Client>,
+    id: String,
+}
+
+#[async_trait]
+impl ExecProcess for Exec {
+    async fn resize(&self, size: TerminalSize) -> Result<(), RuntimeError> {
+        let options = ResizeExecOptions { width: size.width, height: size.height };
+        self.client
+            .call(
+                CALL_DEADLINE,
+                |docker| async move { docker.resize_exec(&self.id, options).await },
+            )
+            .await
+    }
+
+    async fn exit_code(&self) -> Result<Option<i64>, RuntimeError> {
+        let (mut pause, longest) = END_LOOKS;
+        loop {
+            let seen = self
+                .client
+                .call(CALL_DEADLINE, |docker| async move { docker.inspect_exec(&self.id).await })
+                .await?;
+            if seen.running != Some(true) {
+                return Ok(seen.exit_code);
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(longest);
+        }
+    }
+}
+
+/// A container's own process.
+struct Main {
+    client: Arc<Client>,
+    id: ContainerId,
+}
+
+#[async_trait]
+impl ExecProcess for Main {
+    async fn resize(&self, size: TerminalSize) -> Result<(), RuntimeError> {
+        let options = ResizeContainerTTYOptionsBuilder::new()
+            .w(size.width.into())
+            .h(size.height.into())
+            .build();
+        self.client
+            .call(CALL_DEADLINE, |docker| async move {
+                docker.resize_container_tty(&self.id.0, options).await
+            })
+            .await
+    }
+
+    async fn exit_code(&self) -> Result<Option<i64>, RuntimeError> {
+        Ok(None)
+    }
+}
