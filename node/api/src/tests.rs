@@ -4,6 +4,7 @@ mod errors;
 mod evictions;
 mod harness;
 mod kubectl;
+mod mistakes;
 mod objects;
 mod pki;
 mod streams;
