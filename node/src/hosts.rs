@@ -32,6 +32,9 @@ const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
 /// Longest answer line: a `Status` is far smaller.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 
+// What one side sends the other must take.
+const _: () = assert!(skein_agent::FRAME_BYTES == skein_api::limits::EXEC_MESSAGE_BYTES);
+
 /// Asks a host what it believes of the others; the answer is JSON.
 pub(crate) const BELIEFS: &[u8] = b"beliefs";
 

@@ -4,7 +4,7 @@
 //! (`v5.channel.k8s.io`), and the bytes. The last one that a host sends is a `Status` on the
 //! channel of errors.
 
-use std::pin::Pin;
+use std::{pin::Pin, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Sink, SinkExt, Stream, StreamExt};
@@ -28,7 +28,10 @@ const RESIZE: u8 = 4;
 const CLOSE: u8 = 255;
 
 /// The most bytes of one frame: many times what clients send.
-const FRAME_BYTES: usize = 1 << 20;
+pub const FRAME_BYTES: usize = 1 << 20;
+
+/// Longest silence of a conversation.
+const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What to talk to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,10 +92,11 @@ impl Conversation {
         let input = self.stdin.then_some(input);
         // Each goes on while the other waits: a process may read only after it has written.
         let talk = async {
-            let mut end = speak(output, &mut to_client).await;
-            if end.is_ok() {
-                end = process.exit_code().await;
-            }
+            let end = match speak(output, &mut to_client).await {
+                Said::All => process.exit_code().await,
+                Said::Broken(error) => Err(error),
+                Said::ToNobody => return,
+            };
             let status = frame(ERROR, status_of(end).to_string().as_bytes());
             // A client that has gone does not miss it.
             let _gone = to_client.send(status).await;
@@ -105,24 +109,41 @@ impl Conversation {
     }
 }
 
-/// Sends what a process writes until it has closed its outputs, or the client has gone.
+/// How the outputs of a process ended.
+#[derive(Debug)]
+enum Said {
+    /// They are closed, and everything is sent.
+    All,
+    /// They cannot be read any more.
+    Broken(RuntimeError),
+    /// The client has gone.
+    ToNobody,
+}
+
+/// Sends what a process writes until it has closed its outputs, or the client has gone. Of a silent
+/// process it sends an empty frame from time to time, which shows on the way whether anybody is
+/// still there.
 async fn speak(
     mut output: impl Stream<Item = Result<ExecOutput, RuntimeError>> + Unpin,
     to_client: &mut (impl Sink<Bytes, Error = std::io::Error> + Unpin),
-) -> Result<Option<i64>, RuntimeError> {
+) -> Said {
     // Clients take the first frame, even an empty one, for the sign that the process runs.
     let mut next = Some(Ok(ExecOutput::Stdout(Bytes::new())));
     while let Some(part) = next {
-        let frame = match part? {
-            ExecOutput::Stdout(bytes) => frame(STDOUT, &bytes),
-            ExecOutput::Stderr(bytes) => frame(STDERR, &bytes),
+        let frame = match part {
+            Ok(ExecOutput::Stdout(bytes)) => frame(STDOUT, &bytes),
+            Ok(ExecOutput::Stderr(bytes)) => frame(STDERR, &bytes),
+            Err(error) => return Said::Broken(error),
         };
         if to_client.send(frame).await.is_err() {
-            return Ok(None);
+            return Said::ToNobody;
         }
-        next = output.next().await;
+        next = match tokio::time::timeout(HEARTBEAT, output.next()).await {
+            Ok(part) => part,
+            Err(_) => Some(Ok(ExecOutput::Stdout(Bytes::new()))),
+        };
     }
-    Ok(None)
+    Said::All
 }
 
 /// Does what a client says until it hangs up.
@@ -234,9 +255,29 @@ mod tests {
             Ok(ExecOutput::Stdout(Bytes::from_static(b"out"))),
             Ok(ExecOutput::Stderr(Bytes::from_static(b"err"))),
         ]);
-        assert!(speak(output, &mut client(near)).await.is_ok());
+        assert!(matches!(speak(output, &mut client(near)).await, Said::All));
         let heard: Vec<_> = client(far).map(|frame| frame.unwrap()).collect().await;
         assert_eq!(heard, [&b"\x01"[..], b"\x01out", b"\x02err"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_has_gone_is_noticed_while_the_process_is_silent() {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        drop(far);
+        let silent = futures::stream::pending();
+        assert!(matches!(speak(silent, &mut client(near)).await, Said::ToNobody));
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let mut far = client(far);
+        let mut near = client(near);
+        let speaks = speak(futures::stream::pending(), &mut near);
+        let leaves = async {
+            for _ in 0..3 {
+                assert_eq!(far.next().await.unwrap().unwrap(), &b"\x01"[..]);
+            }
+            drop(far);
+        };
+        let (said, ()) = tokio::join!(speaks, leaves);
+        assert!(matches!(said, Said::ToNobody));
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ mod worker;
 pub use agent::Agent;
 pub use config::{AgentConfig, Clock, DnsConfig};
 pub use disk_work::DiskWork;
-pub use exec::{Conversation, ExecRequest};
+pub use exec::{Conversation, ExecRequest, FRAME_BYTES};
 pub use limits::{CONCURRENT_STARTS, MAX_PODS};
 pub use logs::{LogError, LogLines, LogRequest};
 pub use network::{NetworkError, PodNetwork, Route, SimulatedNetwork};

@@ -8,11 +8,11 @@ pub const BODY_BYTES: usize = 3 * 1024 * 1024;
 /// Connections open at once; further ones are closed as they come. A connection costs some 50 KB.
 pub const CONNECTIONS: usize = 4096;
 
-/// Requests served at once, watches and logs aside; further ones are answered with 429. Kubernetes
+/// Requests served at once, those that go on aside; further ones are answered with 429. Kubernetes
 /// allows 600.
 pub const REQUESTS: usize = 1024;
 
-/// Watches and followed logs served at once; further ones are answered with 429.
+/// Watches, logs and conversations with processes served at once; further ones are answered with 429.
 pub const STREAMS: usize = 8192;
 
 /// Streams one HTTP/2 connection may have open, as in Kubernetes.
@@ -66,4 +66,4 @@ pub const USER_CERTIFICATE: Duration = Duration::from_secs(10 * 365 * 24 * 3600)
 pub const IMAGE_ARCHIVE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 
 /// The most bytes of one message of an exec or attach, either way: many times what clients send.
-pub(crate) const EXEC_MESSAGE_BYTES: usize = 1 << 20;
+pub const EXEC_MESSAGE_BYTES: usize = 1 << 20;

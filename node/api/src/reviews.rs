@@ -160,6 +160,9 @@ impl Review {
                     identity.groups.iter().map(String::as_str).chain([AUTHENTICATED]).collect();
                 json!({"userInfo": {"username": identity.user, "groups": groups}})
             }
+            Question::WhoseToken if text(&spec["token"]).is_empty() => {
+                return Err(self.invalid("spec.token", "must be specified"));
+            }
             Question::WhoseToken => {
                 json!({"authenticated": false, "error": "this cluster accepts certificates, not tokens"})
             }

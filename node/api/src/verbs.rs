@@ -45,7 +45,9 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
         (Verb::Create, None) => create::create(service, call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
-        (Verb::Create, Some(Subresource::Exec | Subresource::Attach)) => exec::refuse(&call),
+        (Verb::Create, Some(Subresource::Exec | Subresource::Attach)) => {
+            exec::refuse(service, &call).await
+        }
         (Verb::Update, None | Some(Subresource::Status)) => update::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
         (Verb::Patch, None | Some(Subresource::Status)) => patch::patch(service, call).await,

@@ -1,8 +1,8 @@
 //! Disruption budgets: how many pods of a group may be evicted now.
 //!
 //! An eviction takes from the number that stands in the budget's status, in one conditional write,
-//! and names the pod there; this controller keeps the number true. A number that is too old is
-//! never larger than what is allowed by more than the pods that failed since.
+//! and names the pod there; this controller keeps the number true. A number that is too old
+//! is larger than what is allowed by at most the pods that failed, left or are newly wanted since.
 
 mod plan;
 #[cfg(test)]
@@ -11,12 +11,9 @@ mod tests;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use k8s_openapi::{
-    api::policy::v1::PodDisruptionBudget, apimachinery::pkg::apis::meta::v1::LabelSelector,
-    jiff::Timestamp,
-};
+use k8s_openapi::{api::policy::v1::PodDisruptionBudget, jiff::Timestamp};
 use skein_objects::{StatusError, selector};
-use skein_storage::{Change, Client};
+use skein_storage::{Change, Client, Informer, View};
 
 use crate::{
     cluster::{Cluster, key_of},
@@ -58,27 +55,27 @@ pub(crate) fn start(cluster: &Cluster) {
             Change::Resync => all(),
         }
     });
-    cluster.follow(&cluster.sets, {
-        let (queue, budgets) = (queue.clone(), budgets.clone());
-        move |changed| match changed {
-            Change::Object { namespace, .. } => {
-                let budgets = budgets.list_namespace(&namespace);
-                budgets.iter().for_each(|budget| queue.add(key_of(&budget.metadata)));
-            }
-            Change::Resync => all(),
-        }
-    });
+    follow_owners(cluster, &cluster.sets, &queue);
+    follow_owners(cluster, &cluster.deployments, &queue);
     let controller =
         Arc::new(Controller { budgets: cluster.storage.typed(), cluster: cluster.clone() });
     cluster.tasks.spawn(work(controller, queue, cluster.cancel.clone()));
 }
 
-/// Whether a budget is about a pod. Unlike a workload's, an empty selector is about all of the
-/// namespace; none at all is about nothing.
+/// Whatever wants another number of pods changes what budgets of its namespace allow.
+fn follow_owners<V: View>(cluster: &Cluster, owners: &Informer<V>, queue: &Arc<Queue<ObjectKey>>) {
+    let (queue, budgets) = (queue.clone(), cluster.budgets.clone());
+    cluster.follow(owners, move |changed| {
+        let budgets = match changed {
+            Change::Object { namespace, .. } => budgets.list_namespace(&namespace),
+            Change::Resync => budgets.list(),
+        };
+        budgets.iter().for_each(|budget| queue.add(key_of(&budget.metadata)));
+    });
+}
+
 fn protects(budget: &PodDisruptionBudget, pod: &Pod) -> bool {
-    let spec = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-    let read = |spec: &LabelSelector| selector::LabelSelector::from_spec(spec).ok();
-    spec.and_then(read).is_some_and(|selector| selector.matches(&pod.shape.labels))
+    selector::protects(budget, &pod.shape.labels)
 }
 
 struct Controller {
@@ -101,7 +98,9 @@ impl Reconciler for Controller {
         let mut pods = self.cluster.pods.list_namespace(namespace);
         pods.retain(|pod| protects(&budget, pod));
         let sets = self.cluster.sets.list_namespace(namespace);
-        let (status, recheck) = plan::status(&budget, &pods, &sets, Timestamp::now());
+        let deployments = self.cluster.deployments.list_namespace(namespace);
+        let owners = plan::Owners { sets: &sets, deployments: &deployments };
+        let (status, recheck) = plan::status(&budget, &pods, &owners, Timestamp::now());
         if budget.status.as_ref() != Some(&status) {
             let mut changed = PodDisruptionBudget::clone(&budget);
             changed.status = Some(status);

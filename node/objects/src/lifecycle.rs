@@ -90,7 +90,7 @@ pub fn prepare_create(
 /// 400 when the names differ, 409 when the uid differs, 422 when a rule is broken.
 pub fn prepare_update(
     kind: &Kind,
-    new: Value,
+    mut new: Value,
     old: &Value,
     part: Part,
     now: Timestamp,
@@ -101,7 +101,15 @@ pub fn prepare_update(
     metadata::admit_changed(kind, &new, old)?;
     let mut object = match part {
         Part::Main => main_part(kind, new, old),
-        Part::Status => status_part(new, old),
+        Part::Status => {
+            // Only whoever writes the object itself may replace the notes of who owns what.
+            if manager.is_some()
+                && let Some(metadata) = metadata_mut(&mut new)
+            {
+                metadata.remove("managedFields");
+            }
+            status_part(new, old)
+        }
         Part::Scale => scale_part(kind, &new, old)?,
     };
     if part != Part::Status {

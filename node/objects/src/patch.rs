@@ -8,6 +8,7 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 
+use json_patch::PatchOperation;
 use serde_json::Value;
 
 use crate::limits;
@@ -36,7 +37,13 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
     let mut patched = object.clone();
     let mut copied = 0;
     for operation in &operations.0 {
-        if let json_patch::PatchOperation::Copy(copy) = operation {
+        if !stays_shallow(operation, &patched) {
+            return Err(StatusError::bad_request(format!(
+                "error applying patch: the object would be more than {} levels deep",
+                limits::DEPTH
+            )));
+        }
+        if let PatchOperation::Copy(copy) = operation {
             // Copies of copies double: a few dozen would fill the memory.
             copied += copy.from.resolve(&patched).map_or(0, |value| value.to_string().len());
             if copied > limits::PATCH_COPY_BYTES {
@@ -51,6 +58,27 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
         })?;
     }
     Ok(patched)
+}
+
+/// Whether what an operation puts somewhere ends within the depth that objects may have: everything
+/// that walks them recurses.
+fn stays_shallow(operation: &PatchOperation, object: &Value) -> bool {
+    let (value, path) = match operation {
+        PatchOperation::Add(add) => (Some(&add.value), &add.path),
+        PatchOperation::Replace(replace) => (Some(&replace.value), &replace.path),
+        PatchOperation::Copy(copy) => (copy.from.resolve(object).ok(), &copy.path),
+        PatchOperation::Move(from) => (from.from.resolve(object).ok(), &from.path),
+        PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
+    };
+    value.is_none_or(|value| fits(value, limits::DEPTH.saturating_sub(path.count())))
+}
+
+fn fits(value: &Value, levels: usize) -> bool {
+    match value {
+        Value::Object(all) => levels > 0 && all.values().all(|one| fits(one, levels - 1)),
+        Value::Array(all) => levels > 0 && all.iter().all(|one| fits(one, levels - 1)),
+        _ => true,
+    }
 }
 
 /// Applies a JSON merge patch.

@@ -14,6 +14,7 @@ mod pause;
 mod pods;
 mod resolv;
 mod spec;
+mod terminal;
 
 #[cfg(test)]
 pub(crate) mod testing;

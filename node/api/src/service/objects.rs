@@ -7,6 +7,7 @@ use super::{Service, within_deadline};
 use crate::{
     call::Call,
     reply::{self, Reply},
+    subresource::Subresource,
     verbs,
 };
 
@@ -21,7 +22,9 @@ impl Service {
         let mut impairment = self.cluster.impairment();
         call.stale = impairment.is_some();
         let mut answer = self.attempt(&call).await;
-        if impairment.is_none() && is_unavailable(&answer) {
+        // A process may have been started: it is not started twice.
+        let once = call.target.subresource.is_some_and(Subresource::connects);
+        if impairment.is_none() && is_unavailable(&answer) && !once {
             // The quorum may have gone while the read waited for it.
             impairment = self.cluster.impairment();
             if impairment.is_some() {

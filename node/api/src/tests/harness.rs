@@ -272,7 +272,7 @@ impl HostProxy for FakeHosts {
 
     /// A process that says back what it hears and ends with 3 when its input does.
     async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError> {
-        let waits = request.stdin;
+        let (waits, vanishes) = (request.stdin, request.command == ["vanish"]);
         self.ran.lock().unwrap().push((node.to_owned(), request));
         let (near, far) = tokio::io::duplex(1 << 16);
         let mut frames = Framed::new(far, LengthDelimitedCodec::new());
@@ -287,6 +287,9 @@ impl HostProxy for FakeHosts {
                     Some((255, [0])) => break,
                     _ => {}
                 }
+            }
+            if vanishes {
+                return;
             }
             let status = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "3",
                 "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}});

@@ -327,6 +327,8 @@ async fn kubectl_talks_to_processes() {
     let ended = tokio::time::timeout(DEADLINE, cat.wait_with_output()).await;
     let ended = ended.expect("it ends with its input").unwrap();
     assert_eq!((&*ended.stdout, ended.status.code()), (&b"hello world"[..], Some(3)));
+    let cut = kubectl.run("exec alone -- vanish").await;
+    assert_eq!((&*cut.stdout, cut.status.code()), (&b"hello "[..], Some(1)), "it is no success");
     api.hosts.ran.lock().unwrap().clear();
 
     let attached = kubectl.run("attach alone").await;

@@ -22,6 +22,9 @@ use crate::{
 /// Kubernetes. Where it forbids, nobody knows when it will not.
 const RETRY_AFTER_SECONDS: u32 = 10;
 
+/// How often an eviction looks again at a pod that changes meanwhile.
+const ATTEMPTS: usize = 5;
+
 /// Most pods that a budget names as evicted: more means that its controller is not at work.
 const MOST_DISRUPTED: usize = 2000;
 
@@ -32,16 +35,41 @@ pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, St
     let options = options_from(&eviction["deleteOptions"], &call.query)?;
     let target = &call.target;
     let (kind, namespace, name) = (target.kind, target.namespace(), target.name());
-    let pod = service.storage.get(kind, namespace, name, Consistency::Linearizable).await?;
-    let pod: Pod = pod.decode()?;
-    if counts(&pod)
-        && let Some(budget) = budget_of(service, namespace, &pod).await?
-    {
-        let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
-        take(service, &budget, &pod, &write).await?;
+    if eviction["metadata"]["name"].as_str().is_some_and(|own| !own.is_empty() && own != name) {
+        let rule = "name in URL does not match name in Eviction object";
+        return Err(StatusError::bad_request(rule));
     }
-    service.storage.delete(kind, namespace, name, &options).await?;
-    Ok(reply::success(StatusCode::CREATED, kind, name, None))
+    for _ in 0..ATTEMPTS {
+        let found = service.storage.get(kind, namespace, name, Consistency::Linearizable).await?;
+        let (revision, pod) = (found.revision(), found.decode::<Pod>()?);
+        let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
+        let taken = counts(&pod)
+            && match budget_of(service, namespace, &pod).await? {
+                Some(budget) => take(service, &budget, &pod, &write).await?,
+                None => false,
+            };
+        // It goes for free as it was when it was looked at: not once it has become ready.
+        let mut options = options.clone();
+        let free = !taken && !is_over(&pod);
+        let looked_at = free && options.preconditions.resource_version.is_none();
+        if looked_at {
+            options.preconditions.resource_version = Some(revision);
+        }
+        match service.storage.delete(kind, namespace, name, &options).await {
+            Err(error) if looked_at && error.reason == Reason::Conflict => {}
+            deleted => {
+                deleted?;
+                return Ok(reply::success(StatusCode::CREATED, kind, name, None));
+            }
+        }
+    }
+    Err(StatusError::modified(kind, name))
+}
+
+/// Whether a pod has ended or is ending.
+fn is_over(pod: &Pod) -> bool {
+    let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+    pod.metadata.deletion_timestamp.is_some() || matches!(phase, Some("Succeeded" | "Failed"))
 }
 
 /// Whether anybody can miss a pod: one that has not started, has ended or is ending nobody can.
@@ -62,11 +90,7 @@ async fn budget_of(
     pod: &Pod,
 ) -> Result<Option<PodDisruptionBudget>, StatusError> {
     let labels = pod.metadata.labels.clone().unwrap_or_default();
-    let protects = |budget: &PodDisruptionBudget| {
-        let spec = budget.spec.as_ref().and_then(|spec| spec.selector.as_ref());
-        let selector = spec.and_then(|spec| selector::LabelSelector::from_spec(spec).ok());
-        selector.is_some_and(|selector| selector.matches(&labels))
-    };
+    let protects = |budget: &PodDisruptionBudget| selector::protects(budget, &labels);
     let budgets = service.storage.typed::<PodDisruptionBudget>().list(Some(namespace)).await?;
     let mut theirs = budgets.into_iter().filter(protects);
     let first = theirs.next();
@@ -79,34 +103,29 @@ async fn budget_of(
     Ok(first)
 }
 
-/// Takes one disruption from the budget, if the pod needs one.
+/// Takes one disruption from the budget, and says whether the pod needed one.
 async fn take(
     service: &Service,
     budget: &PodDisruptionBudget,
     pod: &Pod,
     write: &WriteOptions,
-) -> Result<(), StatusError> {
+) -> Result<bool, StatusError> {
     let text = |text: &Option<String>| text.clone().unwrap_or_default();
     let (namespace, name) = (text(&budget.metadata.namespace), text(&budget.metadata.name));
-    let (pod_name, ready) = (text(&pod.metadata.name), is_ready(pod));
+    let mut taken = false;
     let kind = registry().of::<PodDisruptionBudget>();
     let change = |object: Value| {
         let mut budget: PodDisruptionBudget = serde_json::from_value(object)
             .map_err(|error| StatusError::internal(error.to_string()))?;
-        decide(kind, &mut budget, &pod_name, ready)?;
+        taken = decide(kind, &mut budget, pod)?;
         serde_json::to_value(budget).map_err(|error| StatusError::internal(error.to_string()))
     };
     service.storage.modify(kind, &namespace, &name, Part::Status, write, change).await?;
-    Ok(())
+    Ok(taken)
 }
 
-/// Counts the pod's eviction in the budget, or refuses it.
-fn decide(
-    kind: &Kind,
-    budget: &mut PodDisruptionBudget,
-    pod: &str,
-    ready: bool,
-) -> Result<(), StatusError> {
+/// Counts the pod's eviction in the budget, or refuses it; false where it need not be counted.
+fn decide(kind: &Kind, budget: &mut PodDisruptionBudget, pod: &Pod) -> Result<bool, StatusError> {
     let name = budget.metadata.name.clone().unwrap_or_default();
     let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.clone());
     let generation = budget.metadata.generation;
@@ -114,10 +133,10 @@ fn decide(
     let (healthy, desired) =
         (status.current_healthy.unwrap_or(0), status.desired_healthy.unwrap_or(0));
     let allowed = status.disruptions_allowed.unwrap_or(0);
-    if !ready {
+    if !is_ready(pod) {
         let enough = desired > 0 && healthy >= desired;
         if enough || policy.as_deref() == Some("AlwaysAllow") {
-            return Ok(());
+            return Ok(false);
         }
     }
     if status.observed_generation < generation {
@@ -125,8 +144,11 @@ fn decide(
         return Err(refusal(why).retry_after(RETRY_AFTER_SECONDS));
     }
     let disrupted = status.disrupted_pods.get_or_insert_default();
-    if disrupted.contains_key(pod) {
-        return Ok(());
+    let pod_name = pod.metadata.name.clone().unwrap_or_default();
+    let created = pod.metadata.creation_timestamp.as_ref();
+    // Another pod of that name has yet to be counted.
+    if disrupted.get(&pod_name).is_some_and(|since| created.is_none_or(|made| made.0 <= since.0)) {
+        return Ok(true);
     }
     if disrupted.len() >= MOST_DISRUPTED {
         let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
@@ -138,8 +160,8 @@ fn decide(
         )));
     }
     status.disruptions_allowed = Some(allowed - 1);
-    disrupted.insert(pod.to_owned(), Time(Timestamp::now()));
-    Ok(())
+    disrupted.insert(pod_name, Time(Timestamp::now()));
+    Ok(true)
 }
 
 fn refusal(why: String) -> StatusError {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use skein_objects::{Reason, StatusError};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_tungstenite::{
@@ -36,6 +36,9 @@ use crate::{
 /// The protocols spoken, the best first: they differ in that the first can close the input.
 const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 
+/// The channel of the `Status` that ends a conversation.
+const ERROR_CHANNEL: u8 = 3;
+
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Starts a process or attaches to one, and hands the connection to the conversation with it.
@@ -45,12 +48,7 @@ pub(super) async fn exec(
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, StatusError> {
     let handshake = Handshake::read(&call.headers)?;
-    let target = &call.target;
-    let object = service
-        .storage
-        .get(target.kind, target.namespace(), target.name(), call.consistency(Version::Latest))
-        .await?;
-    let (node, request) = request(call, object.decode()?)?;
+    let (node, request) = asked(service, call).await?;
     let upgrade = call.take_upgrade().ok_or_else(|| {
         StatusError::bad_request("this connection cannot be upgraded: use HTTP/1.1")
     })?;
@@ -63,8 +61,18 @@ pub(super) async fn exec(
     handshake.accept()
 }
 
-/// Answers a request for the protocol of older clients.
-pub(super) fn refuse(call: &Call) -> Result<Reply, StatusError> {
+/// The process that is asked for, and its node.
+async fn asked(service: &Service, call: &Call) -> Result<(String, ExecRequest), StatusError> {
+    let (target, consistency) = (&call.target, call.consistency(Version::Latest));
+    let object =
+        service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
+    request(call, object.decode()?)
+}
+
+/// Answers a request for the protocol of older clients. Newer ones come here, too, when a WebSocket
+/// was refused, and show only this answer: what is wrong with the request itself comes first.
+pub(super) async fn refuse(service: &Service, call: &Call) -> Result<Reply, StatusError> {
+    asked(service, call).await?;
     let asked = call.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
     let asked = asked.unwrap_or("no protocol");
     Err(StatusError::bad_request(format!(
@@ -122,13 +130,18 @@ impl Handshake {
 fn request(call: &Call, pod: Pod) -> Result<(String, ExecRequest), StatusError> {
     let (query, name) = (&call.query, call.target.name());
     let spec = pod.spec.unwrap_or_default();
-    let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
+    let status = pod.status.unwrap_or_default();
+    let phase = status.phase.clone().unwrap_or_default();
     if matches!(phase.as_str(), "Succeeded" | "Failed") {
         return Err(StatusError::bad_request(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
     let container = container(&spec, name, query.get("container"))?;
+    if !may_run(&status, &container) {
+        let why = format!("container {container:?} in pod {name:?} is not running");
+        return Err(StatusError::bad_request(why));
+    }
     let node = spec.node_name.filter(|node| !node.is_empty()).ok_or_else(|| {
         StatusError::bad_request(format!("pod {name} does not have a host assigned"))
     })?;
@@ -159,6 +172,13 @@ fn request(call: &Call, pod: Pod) -> Result<(String, ExecRequest), StatusError> 
     Ok((node, request))
 }
 
+/// Whether the host of the pod has not said that the container does not run.
+fn may_run(status: &PodStatus, container: &str) -> bool {
+    let lists = [&status.container_statuses, &status.init_container_statuses];
+    let said = lists.into_iter().flatten().flatten().find(|one| one.name == container);
+    said.and_then(|one| one.state.as_ref()).is_none_or(|state| state.running.is_some())
+}
+
 /// Carries messages both ways until one side ends.
 async fn carry(upgrade: OnUpgrade, conversation: Conversation, cancel: CancellationToken) {
     let upgraded = match upgrade.await {
@@ -177,27 +197,35 @@ async fn carry(upgrade: OnUpgrade, conversation: Conversation, cancel: Cancellat
     let frames =
         LengthDelimitedCodec::builder().max_frame_length(limits::EXEC_MESSAGE_BYTES).new_codec();
     let (mut to_host, mut from_host) = Framed::new(conversation, frames).split();
+    // A host that takes no more may still have something to say: only the client ends this.
     let up = async {
+        let mut open = true;
         while let Some(Ok(message)) = from_client.next().await {
             let sent = match message {
-                Message::Binary(bytes) => to_host.send(bytes).await,
-                Message::Text(text) => to_host.send(text.into()).await,
                 Message::Close(_) => break,
-                Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(()),
+                Message::Binary(bytes) if open => to_host.send(bytes).await,
+                Message::Text(text) if open => to_host.send(text.into()).await,
+                _ => Ok(()),
             };
-            if sent.is_err() {
-                break;
-            }
+            open &= sent.is_ok();
         }
     };
     let down = async {
+        let mut told = false;
         while let Some(Ok(frame)) = from_host.next().await {
+            told |= frame.first() == Some(&ERROR_CHANNEL);
             if to_client.send(Message::Binary(frame.freeze())).await.is_err() {
                 return false;
             }
         }
-        // Clients take any other code, also none, for a connection that broke.
-        let end = CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() };
+        // Clients take any other code, also none, for a connection that broke; after a normal one
+        // without a status they would take the process for a success.
+        let end = if told {
+            CloseFrame { code: CloseCode::Normal, reason: Utf8Bytes::default() }
+        } else {
+            let reason = Utf8Bytes::from_static("the host of the pod hung up");
+            CloseFrame { code: CloseCode::Error, reason }
+        };
         to_client.send(Message::Close(Some(end))).await.is_ok()
     };
     let said_all = tokio::select! {

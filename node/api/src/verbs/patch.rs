@@ -105,6 +105,12 @@ async fn apply_config(
         Err(error) if error.reason == Reason::NotFound && part == Part::Main => {}
         changed => return Ok((StatusCode::OK, changed?)),
     }
+    for insists in ["uid", "resourceVersion"] {
+        if config["metadata"][insists].as_str().is_some_and(|text| !text.is_empty()) {
+            let why = format!("{insists} mismatch: there is no such object");
+            return Err(StatusError::conflict(kind, name, why));
+        }
+    }
     let new = checked(apply_new(kind, config, by)?)?;
     match service.storage.create(kind, namespace, new, options).await {
         // Somebody else was quicker.
@@ -136,6 +142,7 @@ fn not_here() -> StatusError {
     StatusError::unsupported_media_type(&[
         "application/json-patch+json",
         "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
     ])
 }
 

@@ -1,10 +1,14 @@
 //! The decision: from a budget and its pods to how many may go.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::{
-        apps::v1::ReplicaSet,
+        apps::v1::{Deployment, ReplicaSet},
         policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus},
     },
     apimachinery::pkg::{
@@ -14,7 +18,7 @@ use k8s_openapi::{
     jiff::{SignedDuration, Timestamp},
 };
 
-use crate::pod::Pod;
+use crate::{owner::controller_of, pod::Pod};
 
 /// How long a pod whose eviction was allowed counts as gone although nobody has deleted it, as in
 /// Kubernetes.
@@ -22,19 +26,25 @@ const EVICTION_PATIENCE: SignedDuration = SignedDuration::from_mins(2);
 
 const CONDITION: &str = "DisruptionAllowed";
 
+/// Who may want the pods of a budget: all of its namespace.
+pub(super) struct Owners<'a> {
+    pub(super) sets: &'a [Arc<ReplicaSet>],
+    pub(super) deployments: &'a [Arc<Deployment>],
+}
+
 /// What the status should say, and when to look again although nothing happened. `pods` are those
-/// that the budget is about, `sets` those of its namespace.
+/// that the budget is about.
 pub(super) fn status(
     budget: &PodDisruptionBudget,
     pods: &[Arc<Pod>],
-    sets: &[Arc<ReplicaSet>],
+    owners: &Owners<'_>,
     now: Timestamp,
 ) -> (PodDisruptionBudgetStatus, Option<Duration>) {
     let before = budget.status.clone().unwrap_or_default();
     let (disrupted, recheck) = still_disrupted(&before, pods, now);
     let healthy = pods.iter().filter(|pod| is_healthy(pod));
     let healthy = count(healthy.filter(|pod| !disrupted.contains_key(&*pod.name)));
-    let (expected, desired) = wanted(budget, pods, sets);
+    let (expected, desired) = wanted(budget, pods, owners);
     let allowed = if expected > 0 { (healthy - desired).max(0) } else { 0 };
     let status = PodDisruptionBudgetStatus {
         conditions: Some(vec![condition(&before, budget.metadata.generation, allowed, now)]),
@@ -76,18 +86,18 @@ fn still_disrupted(
 }
 
 /// How many pods there should be, and how many of them healthy.
-fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], sets: &[Arc<ReplicaSet>]) -> (i32, i32) {
+fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], owners: &Owners<'_>) -> (i32, i32) {
     let spec = budget.spec.as_ref();
     let least = spec.and_then(|spec| spec.min_available.as_ref());
     let most = spec.and_then(|spec| spec.max_unavailable.as_ref());
     match (most, least) {
         (Some(most), _) => {
-            let expected = expected(pods, sets);
+            let expected = expected(pods, owners);
             (expected, (expected - share(most, expected)).max(0))
         }
         (None, Some(IntOrString::Int(least))) => (count(pods.iter()), *least),
         (None, Some(least)) => {
-            let expected = expected(pods, sets);
+            let expected = expected(pods, owners);
             (expected, share(least, expected))
         }
         // As if one must be available, which is Kubernetes' default.
@@ -95,16 +105,31 @@ fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], sets: &[Arc<ReplicaSe
     }
 }
 
-/// How many pods those who control these want; pods that nobody controls count for nothing.
-fn expected(pods: &[Arc<Pod>], sets: &[Arc<ReplicaSet>]) -> i32 {
-    let is_owner = |set: &&Arc<ReplicaSet>| {
+/// How many pods those who control these want: deployments, and sets of their own; pods that nobody
+/// controls count for nothing.
+fn expected(pods: &[Arc<Pod>], owners: &Owners<'_>) -> i32 {
+    let (mut total, mut counted) = (0_i32, BTreeSet::new());
+    for set in owners.sets {
         let uid = set.metadata.uid.as_deref();
-        uid.is_some() && pods.iter().any(|pod| pod.controller() == uid)
-    };
-    let replicas = |set: &Arc<ReplicaSet>| {
-        set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).max(0)
-    };
-    sets.iter().filter(is_owner).map(replicas).fold(0, i32::saturating_add)
+        if uid.is_none() || !pods.iter().any(|pod| pod.controller() == uid) {
+            continue;
+        }
+        let above = controller_of(&set.metadata).and_then(|owner| {
+            let is_it = |one: &&Arc<Deployment>| one.metadata.uid.as_ref() == Some(&owner.uid);
+            owners.deployments.iter().find(is_it)
+        });
+        let (uid, replicas) = match above {
+            Some(deployment) => {
+                let spec = deployment.spec.as_ref();
+                (deployment.metadata.uid.as_deref(), spec.and_then(|spec| spec.replicas))
+            }
+            None => (uid, set.spec.as_ref().and_then(|spec| spec.replicas)),
+        };
+        if counted.insert(uid) {
+            total = total.saturating_add(replicas.unwrap_or(1).max(0));
+        }
+    }
+    total
 }
 
 /// A number of pods, or a part of them that is rounded up.

@@ -48,9 +48,13 @@ fn set(replicas: i32) -> Vec<Arc<ReplicaSet>> {
     vec![Arc::new(serde_json::from_value(set).unwrap())]
 }
 
+fn owners(sets: &[Arc<ReplicaSet>]) -> plan::Owners<'_> {
+    plan::Owners { sets, deployments: &[] }
+}
+
 fn status(spec: Value, ready: usize, unready: usize) -> PodDisruptionBudgetStatus {
     let budget = budget(spec, Value::Null);
-    plan::status(&budget, &pods(ready, unready), &set(5), now()).0
+    plan::status(&budget, &pods(ready, unready), &owners(&set(5)), now()).0
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn an_evicted_pod_counts_as_gone_until_it_is_or_was_kept_too_long() {
     let before = json!({"currentHealthy": 3, "desiredHealthy": 1, "disruptionsAllowed": 1,
         "expectedPods": 3, "disruptedPods": disrupted});
     let budget = budget(json!({"minAvailable": 1}), before);
-    let (status, recheck) = plan::status(&budget, &pods(3, 0), &set(3), now());
+    let (status, recheck) = plan::status(&budget, &pods(3, 0), &owners(&set(3)), now());
     let names: Vec<_> = status.disrupted_pods.unwrap().into_keys().collect();
     assert_eq!(names, ["web-0"]);
     assert_eq!((status.current_healthy, status.disruptions_allowed), (Some(2), Some(1)));
@@ -102,7 +106,7 @@ fn a_settled_status_stays_as_it_is() {
     let mut budget = budget(json!({"minAvailable": 2}), Value::Null);
     budget.status = Some(first.clone());
     let later = "2026-01-01T01:00:00Z".parse().unwrap();
-    assert_eq!(plan::status(&budget, &pods(3, 0), &set(3), later), (first, None));
+    assert_eq!(plan::status(&budget, &pods(3, 0), &owners(&set(3)), later), (first, None));
 }
 
 #[test]
@@ -114,4 +118,24 @@ fn an_empty_selector_is_about_every_pod_and_none_about_no_pod() {
     assert!(protects(&budget, pod));
     budget.spec.as_mut().unwrap().selector = None;
     assert!(!protects(&budget, pod));
+}
+
+#[test]
+fn a_rollout_wants_no_more_pods_than_its_deployment() {
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "Deployment", "name": "web",
+        "uid": "deployment", "controller": true}]);
+    let with_owner = |uid: &str, replicas: i32| {
+        let set = json!({"metadata": {"name": uid, "uid": uid, "ownerReferences": owner},
+            "spec": {"replicas": replicas, "selector": {}}});
+        Arc::new(serde_json::from_value::<ReplicaSet>(set).unwrap())
+    };
+    let sets = [with_owner("set", 4), with_owner("other", 2)];
+    let deployment = json!({"metadata": {"name": "web", "uid": "deployment"},
+        "spec": {"replicas": 4, "selector": {}, "template": {}}});
+    let deployments = [Arc::new(serde_json::from_value(deployment).unwrap())];
+    let owners = plan::Owners { sets: &sets, deployments: &deployments };
+    let budget = budget(json!({"maxUnavailable": 2}), Value::Null);
+    let (status, _) = plan::status(&budget, &pods(3, 2), &owners, now());
+    let found = (status.expected_pods, status.desired_healthy, status.disruptions_allowed);
+    assert_eq!(found, (Some(4), Some(2), Some(1)));
 }

@@ -192,3 +192,15 @@ fn copies_of_copies_are_not_made_without_end() {
     let patched = json_patch(&object, &once).unwrap();
     assert_eq!(patched["data"]["z"], patched["data"]["x"]);
 }
+
+#[test]
+fn copies_into_copies_do_not_deepen_an_object_without_end() {
+    let mut patch = vec![json!({"op": "add", "path": "/x", "value": {}})];
+    let (mut depth, mut path) = (1, "/x".to_owned());
+    while depth < 1 << 16 {
+        patch.push(json!({"op": "copy", "from": "/x", "path": format!("{path}/x")}));
+        (depth, path) = (depth * 2, "/x".repeat(depth * 2));
+    }
+    let error = json_patch(&json!({}), &Value::Array(patch)).unwrap_err();
+    assert!(error.message.contains("levels deep"), "{}", error.message);
+}

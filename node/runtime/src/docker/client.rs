@@ -27,6 +27,10 @@ impl Client {
         Self { socket, docker: Mutex::new(None) }
     }
 
+    pub(super) fn socket(&self) -> &std::path::Path {
+        &self.socket
+    }
+
     /// The engine, its API version agreed upon.
     pub(super) async fn docker(&self) -> Result<Docker, RuntimeError> {
         let known = self.docker.lock().unwrap_or_else(PoisonError::into_inner).clone();

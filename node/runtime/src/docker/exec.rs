@@ -10,7 +10,13 @@ use bollard::{
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
 
-use super::{DockerRuntime, client::Client};
+use tokio_util::io::ReaderStream;
+
+use super::{
+    DockerRuntime,
+    client::{Client, within},
+    terminal,
+};
 use crate::{
     ContainerId, ExecConfig, ExecOutput, ExecProcess, ExecSession, RuntimeError, TerminalSize,
     limits::CALL_DEADLINE,
@@ -40,7 +46,12 @@ impl DockerRuntime {
             .call(CALL_DEADLINE, |docker| async move { docker.create_exec(&id.0, options).await })
             .await?;
         let process = Exec { client: Arc::clone(&self.client), id: made.id };
-        let start = StartExecOptions { tty: config.tty, ..StartExecOptions::default() };
+        if config.tty {
+            let path = format!("/exec/{}/start", process.id);
+            let body = "{\"Detach\":false,\"Tty\":true}".to_owned();
+            return self.terminal(&path, body, Box::new(process)).await;
+        }
+        let start = StartExecOptions::default();
         let started = self
             .client
             .call(CALL_DEADLINE, |docker| {
@@ -66,6 +77,21 @@ impl DockerRuntime {
         id: &ContainerId,
         config: &ExecConfig,
     ) -> Result<ExecSession, RuntimeError> {
+        // What its container says, not whoever asks.
+        let container = self
+            .client
+            .call(
+                CALL_DEADLINE,
+                |docker| async move { docker.inspect_container(&id.0, None).await },
+            )
+            .await?;
+        let process = Box::new(Main { client: Arc::clone(&self.client), id: id.clone() });
+        if container.config.and_then(|config| config.tty) == Some(true) {
+            let (stdin, stdout) = (config.stdin, config.stdout);
+            let path =
+                format!("/containers/{}/attach?stream=1&stdin={stdin}&stdout={stdout}", id.0);
+            return self.terminal(&path, String::new(), process).await;
+        }
         let options = AttachContainerOptionsBuilder::new()
             .stream(true)
             .stdin(config.stdin)
@@ -81,8 +107,23 @@ impl DockerRuntime {
         Ok(ExecSession {
             input: attached.input,
             output: outputs(attached.output, Arc::clone(&self.client)),
-            process: Box::new(Main { client: Arc::clone(&self.client), id: id.clone() }),
+            process,
         })
+    }
+
+    async fn terminal(
+        &self,
+        path: &str,
+        body: String,
+        process: Box<dyn ExecProcess>,
+    ) -> Result<ExecSession, RuntimeError> {
+        let hijack = terminal::hijack(self.client.socket(), path, body);
+        let (output, input) = tokio::io::split(within(CALL_DEADLINE, hijack).await??);
+        let output = ReaderStream::new(output).map(|bytes| {
+            let broken = |error: std::io::Error| RuntimeError::Unreachable(error.to_string());
+            bytes.map(ExecOutput::Stdout).map_err(broken)
+        });
+        Ok(ExecSession { input: Box::pin(input), output: output.boxed(), process })
     }
 }
 

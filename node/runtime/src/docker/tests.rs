@@ -11,7 +11,8 @@ use super::testing::{SHELL_IMAGE, TestEngine, TestRegistry};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    ContainerState, ExecConfig, ExecOutput, LogOptions, RuntimeError, RuntimeEvent, TerminalSize,
+    ContainerConfig, ContainerState, ExecConfig, ExecOutput, LogOptions, RuntimeError,
+    RuntimeEvent, TerminalSize,
     contract::{command, eventually, fulfil, pod},
 };
 
@@ -126,6 +127,12 @@ async fn ten_pods_at_once_all_start() {
     futures::future::join_all(removed).await;
 }
 
+fn shown(part: ExecOutput) -> Vec<u8> {
+    match part {
+        ExecOutput::Stdout(bytes) | ExecOutput::Stderr(bytes) => bytes.to_vec(),
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_process_is_talked_to_with_and_without_a_terminal() {
     let engine = TestEngine::start().await;
@@ -160,5 +167,35 @@ async fn a_process_is_talked_to_with_and_without_a_terminal() {
     );
     assert!(said, "{parts:?}");
     assert_eq!(session.process.exit_code().await.unwrap(), Some(7));
+
+    // What looks like a frame of the engine, and of four gigabytes, is what the terminal shows.
+    let config = ExecConfig {
+        tty: true,
+        ..command("printf '\\001\\000\\000\\000\\377\\377\\377\\377hello'")
+    };
+    let session = subject.runtime.exec(&id, &config).await.unwrap();
+    let parts: Vec<ExecOutput> = session.output.try_collect().await.unwrap();
+    let bytes: Vec<u8> = parts.into_iter().flat_map(shown).collect();
+    assert_eq!(bytes, b"\x01\0\0\0\xff\xff\xff\xffhello");
+
+    for tty in [false, true] {
+        let name = if tty { "terminal" } else { "pipe" };
+        let sandbox = subject.runtime.run_sandbox(&pod(name)).await.unwrap();
+        let script = "while read line; do echo \"main: $line\"; done";
+        let main = ContainerConfig { stdin: true, tty, ..subject.script(script) };
+        let id = subject.runtime.create_container(&sandbox, &main).await.unwrap();
+        subject.runtime.start_container(&id).await.unwrap();
+        let config = ExecConfig { stdin: true, stdout: true, ..ExecConfig::default() };
+        let mut session = subject.runtime.exec(&id, &config).await.unwrap();
+        session.input.write_all(b"hello\n").await.unwrap();
+        session.input.flush().await.unwrap();
+        let mut seen = Vec::new();
+        while !String::from_utf8_lossy(&seen).contains("main: hello") {
+            seen.extend(shown(session.output.next().await.unwrap().unwrap()));
+        }
+        assert_eq!(session.process.exit_code().await.unwrap(), None);
+        drop(session);
+        subject.remove(&sandbox).await;
+    }
     subject.remove(&sandbox).await;
 }
