@@ -6,6 +6,7 @@ use std::time::Duration;
 pub const BODY_BYTES: usize = 3 * 1024 * 1024;
 
 /// Connections open at once; further ones are closed as they come. A connection costs some 50 KB.
+/// One that has become a conversation with a process counts among the streams instead.
 pub const CONNECTIONS: usize = 4096;
 
 /// Requests served at once, those that go on aside; further ones are answered with 429. Kubernetes
