@@ -33,3 +33,6 @@ pub const PATCH_COPY_BYTES: usize = 3 << 20;
 
 /// Most requirements in one selector string.
 pub const SELECTOR_REQUIREMENTS: usize = 256;
+
+/// Most managers remembered that have updated an object, as in Kubernetes; the oldest become one.
+pub const UPDATERS: usize = 10;

@@ -8,7 +8,7 @@ mod strategic;
 #[cfg(test)]
 mod tests;
 
-use json_patch::PatchOperation;
+use json_patch::{MoveOperation, PatchOperation};
 use serde_json::Value;
 
 use crate::limits;
@@ -20,7 +20,8 @@ pub use strategic::strategic_merge_patch;
 /// Applies a JSON patch.
 ///
 /// # Errors
-/// 400 when it is no list of operations, 413 when it has too many or copies too much, 422 when one does not apply.
+/// 400 when it is no list of operations or makes the object too deep, 413 when it has too many or
+/// copies too much, 422 when one does not apply.
 pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
     let operations: json_patch::Patch = serde_json::from_value(patch.clone())
         .map_err(|error| StatusError::bad_request(format!("error decoding patch: {error}")))?;
@@ -43,12 +44,9 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
                 limits::DEPTH
             )));
         }
-        if let PatchOperation::Copy(copy) = operation {
-            // Copies of copies double: a few dozen would fill the memory.
-            copied += copy.from.resolve(&patched).map_or(0, |value| value.to_string().len());
-            if copied > limits::PATCH_COPY_BYTES {
-                return Err(StatusError::request_too_large(limits::PATCH_COPY_BYTES));
-            }
+        copied += copied_bytes(operation, &patched);
+        if copied > limits::PATCH_COPY_BYTES {
+            return Err(StatusError::request_too_large(limits::PATCH_COPY_BYTES));
         }
         json_patch::patch(&mut patched, std::slice::from_ref(operation)).map_err(|error| {
             StatusError::new(
@@ -60,6 +58,21 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
     Ok(patched)
 }
 
+/// The bytes of what an operation copies: copies of copies double, and a few dozen would fill the
+/// memory. What moves down counts, too, for [`stays_shallow`] looks through all of it.
+fn copied_bytes(operation: &PatchOperation, object: &Value) -> usize {
+    let from = match operation {
+        PatchOperation::Copy(copy) => &copy.from,
+        PatchOperation::Move(moved) if moves_down(moved) => &moved.from,
+        _ => return 0,
+    };
+    from.resolve(object).map_or(0, |value| value.to_string().len())
+}
+
+fn moves_down(moved: &MoveOperation) -> bool {
+    moved.path.count() > moved.from.count()
+}
+
 /// Whether what an operation puts somewhere ends within the depth that objects may have: everything
 /// that walks them recurses.
 fn stays_shallow(operation: &PatchOperation, object: &Value) -> bool {
@@ -67,8 +80,12 @@ fn stays_shallow(operation: &PatchOperation, object: &Value) -> bool {
         PatchOperation::Add(add) => (Some(&add.value), &add.path),
         PatchOperation::Replace(replace) => (Some(&replace.value), &replace.path),
         PatchOperation::Copy(copy) => (copy.from.resolve(object).ok(), &copy.path),
-        PatchOperation::Move(from) => (from.from.resolve(object).ok(), &from.path),
-        PatchOperation::Remove(_) | PatchOperation::Test(_) => return true,
+        PatchOperation::Move(moved) if moves_down(moved) => {
+            (moved.from.resolve(object).ok(), &moved.path)
+        }
+        PatchOperation::Move(_) | PatchOperation::Remove(_) | PatchOperation::Test(_) => {
+            return true;
+        }
     };
     value.is_none_or(|value| fits(value, limits::DEPTH.saturating_sub(path.count())))
 }

@@ -7,7 +7,7 @@ mod resources;
 mod validate;
 mod volumes;
 
-pub(crate) use containers::{require_text, validate_choice, validate_port_number};
+pub(crate) use containers::{PROTOCOLS, require_text, validate_choice, validate_port_number};
 pub(crate) use defaults::{
     default_pod_spec, items, made_member, member, set, set_content, set_text,
 };

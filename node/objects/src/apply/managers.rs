@@ -5,9 +5,7 @@ use serde_json::{Value, json};
 
 use super::field_set::FieldSet;
 use crate::lifecycle::rfc3339;
-
-/// Most managers remembered that have updated an object; the oldest become one.
-const UPDATERS: usize = 10;
+use crate::limits;
 
 /// Who stands for the updaters that are no longer told apart.
 const ANCIENT: &str = "ancient-changes";
@@ -78,9 +76,9 @@ impl Manager {
 
     /// Whether writes of the other one are writes of this one.
     fn is(&self, other: &Self) -> bool {
-        let version = self.operation == Operation::Apply || self.api_version == other.api_version;
-        let who = |one: &Self| (one.name.clone(), one.operation, one.subresource.clone());
-        version && who(self) == who(other)
+        (&self.name, self.operation, &self.subresource)
+            == (&other.name, other.operation, &other.subresource)
+            && (self.operation == Operation::Apply || self.api_version == other.api_version)
     }
 
     /// As conflicts name it.
@@ -162,7 +160,7 @@ impl Managers {
             .into_iter()
             .partition(|one| one.operation == Operation::Update);
         updaters.sort_by(|a, b| (b.name != ANCIENT, &b.time).cmp(&(a.name != ANCIENT, &a.time)));
-        let old = updaters.split_off(updaters.len().min(UPDATERS));
+        let old = updaters.split_off(updaters.len().min(limits::UPDATERS));
         for one in old {
             match updaters.iter_mut().find(|known| known.name == ANCIENT) {
                 Some(ancient) => ancient.fields.unite(one.fields),

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::network::{PROTOCOLS, validate_app_protocol, validate_routed_address};
+use super::network::{validate_app_protocol, validate_routed_address};
 use crate::field::{Errors, Field};
 use crate::names;
-use crate::podspec::{items, set, set_text, validate_choice, validate_port_number};
+use crate::podspec::{PROTOCOLS, items, set, set_text, validate_choice, validate_port_number};
 use crate::strategy::Strategy;
 
 /// Most endpoints in one slice, as Kubernetes has it.

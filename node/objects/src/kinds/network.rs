@@ -6,9 +6,6 @@ use crate::field::{Errors, Field};
 use crate::names;
 use crate::podspec::validate_port_number;
 
-/// What ports speak.
-pub(super) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
-
 const IP_RULE: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const CIDR_RULE: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
 

@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::network::{PROTOCOLS, validate_cidr, validate_port};
+use super::network::{validate_cidr, validate_port};
 use super::selectors;
 use crate::field::{Errors, Field};
-use crate::podspec::{items, set_content, set_text, validate_choice, validate_port_number};
+use crate::podspec::{
+    PROTOCOLS, items, set_content, set_text, validate_choice, validate_port_number,
+};
 use crate::strategy::Strategy;
 
 const TYPES: [&str; 2] = ["Ingress", "Egress"];

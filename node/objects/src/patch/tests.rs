@@ -204,3 +204,13 @@ fn copies_into_copies_do_not_deepen_an_object_without_end() {
     let error = json_patch(&json!({}), &Value::Array(patch)).unwrap_err();
     assert!(error.message.contains("levels deep"), "{}", error.message);
 }
+
+#[test]
+fn what_moves_down_over_and_over_is_bounded_and_what_moves_up_is_not() {
+    let object = json!({"a": {"x": "y".repeat(100_000)}, "b": {}});
+    let there = json!({"op": "move", "from": "/a", "path": "/b/a"});
+    let back = json!({"op": "move", "from": "/b/a", "path": "/a"});
+    let rounds = |count| Value::Array(vec![[there.clone(), back.clone()]; count].concat());
+    assert_eq!(json_patch(&object, &rounds(10)).unwrap(), object);
+    assert_eq!(json_patch(&object, &rounds(100)).unwrap_err().code, 413);
+}

@@ -23,7 +23,8 @@ const ENV_FIELDS: [&str; 9] = [
 const POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
 const RESTARTS: [&str; 3] = ["Always", "OnFailure", "Never"];
 const MESSAGES: [&str; 2] = ["File", "FallbackToLogsOnError"];
-const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+/// What ports speak.
+pub(crate) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
 /// Checks that a set text is one of the allowed.
 pub(crate) fn validate_choice(at: &Field<'_>, allowed: &[&str], errors: &mut Errors) {

@@ -6,12 +6,11 @@ use std::net::IpAddr;
 use super::{OF_BALANCERS, has_address, has_health_port, has_node_ports, is_external};
 use crate::field::{Errors, Field};
 use crate::kinds::network::{
-    PROTOCOLS, validate_address, validate_app_protocol, validate_cidr, validate_port,
-    validate_routed_address,
+    validate_address, validate_app_protocol, validate_cidr, validate_port, validate_routed_address,
 };
 use crate::lifecycle::validate_labels;
 use crate::names;
-use crate::podspec::{validate_choice, validate_port_number};
+use crate::podspec::{PROTOCOLS, validate_choice, validate_port_number};
 
 /// Most seconds for which a client stays with its endpoint: a day.
 const AFFINITY_MOST: i64 = 86_400;
