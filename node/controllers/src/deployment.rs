@@ -1,7 +1,7 @@
 //! Deployments: rollouts over replica sets.
 
 mod act;
-mod bounds;
+pub(crate) mod bounds;
 mod family;
 mod plan;
 mod revision;

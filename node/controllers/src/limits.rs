@@ -61,3 +61,7 @@ pub(crate) const EVENT_SWEEP: Duration = Duration::from_secs(60);
 /// How many shared values a pool holds before it looks for those that nobody uses: so few that it
 /// does not matter, so many that it seldom looks.
 pub(crate) const POOL_SWEEP: usize = 1024;
+
+/// How long a pod whose eviction was allowed counts as gone although nobody has deleted it, as in
+/// Kubernetes.
+pub(crate) const EVICTION_PATIENCE: jiff::SignedDuration = jiff::SignedDuration::from_mins(2);

@@ -55,7 +55,7 @@ impl Bounds {
 }
 
 /// How many pods the deployment wants.
-pub(super) fn replicas(deployment: &Deployment) -> i32 {
+pub(crate) fn replicas(deployment: &Deployment) -> i32 {
     deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).max(0)
 }
 
@@ -66,7 +66,7 @@ pub(super) fn is_rolling(deployment: &Deployment) -> bool {
 }
 
 /// How many pods the set wants.
-pub(super) fn set_replicas(set: &ReplicaSet) -> i32 {
+pub(crate) fn set_replicas(set: &ReplicaSet) -> i32 {
     set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1).max(0)
 }
 
@@ -89,13 +89,17 @@ pub(super) fn set_available(set: &ReplicaSet) -> i32 {
     available.min(set_replicas(set))
 }
 
+/// What becomes of a part of a pod.
 #[derive(Clone, Copy)]
-enum Rounding {
+pub(crate) enum Rounding {
+    /// It counts as a whole one.
     Up,
+    /// It does not count.
     Down,
 }
 
-fn resolve(bound: Option<&IntOrString>, replicas: i32, rounding: Rounding) -> i32 {
+/// A number of pods, or a percentage of `replicas`; a quarter where nothing is said.
+pub(crate) fn resolve(bound: Option<&IntOrString>, replicas: i32, rounding: Rounding) -> i32 {
     let percent = |text: &str| {
         let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
         let hundredths = percent.max(0) * i64::from(replicas);

@@ -15,14 +15,15 @@ use k8s_openapi::{
         apis::meta::v1::{Condition, Time},
         util::intstr::IntOrString,
     },
-    jiff::{SignedDuration, Timestamp},
+    jiff::Timestamp,
 };
 
-use crate::{owner::controller_of, pod::Pod};
-
-/// How long a pod whose eviction was allowed counts as gone although nobody has deleted it, as in
-/// Kubernetes.
-const EVICTION_PATIENCE: SignedDuration = SignedDuration::from_mins(2);
+use crate::{
+    deployment::bounds::{Rounding, replicas, resolve, set_replicas},
+    limits::EVICTION_PATIENCE,
+    owner::controller_of,
+    pod::Pod,
+};
 
 const CONDITION: &str = "DisruptionAllowed";
 
@@ -88,6 +89,7 @@ fn still_disrupted(
 /// How many pods there should be, and how many of them healthy.
 fn wanted(budget: &PodDisruptionBudget, pods: &[Arc<Pod>], owners: &Owners<'_>) -> (i32, i32) {
     let spec = budget.spec.as_ref();
+    let share = |of: &IntOrString, pods| resolve(Some(of), pods, Rounding::Up);
     let least = spec.and_then(|spec| spec.min_available.as_ref());
     let most = spec.and_then(|spec| spec.max_unavailable.as_ref());
     match (most, least) {
@@ -118,30 +120,15 @@ fn expected(pods: &[Arc<Pod>], owners: &Owners<'_>) -> i32 {
             let is_it = |one: &&Arc<Deployment>| one.metadata.uid.as_ref() == Some(&owner.uid);
             owners.deployments.iter().find(is_it)
         });
-        let (uid, replicas) = match above {
-            Some(deployment) => {
-                let spec = deployment.spec.as_ref();
-                (deployment.metadata.uid.as_deref(), spec.and_then(|spec| spec.replicas))
-            }
-            None => (uid, set.spec.as_ref().and_then(|spec| spec.replicas)),
+        let (uid, wanted) = match above {
+            Some(deployment) => (deployment.metadata.uid.as_deref(), replicas(deployment)),
+            None => (uid, set_replicas(set)),
         };
         if counted.insert(uid) {
-            total = total.saturating_add(replicas.unwrap_or(1).max(0));
+            total = total.saturating_add(wanted);
         }
     }
     total
-}
-
-/// A number of pods, or a part of them that is rounded up.
-fn share(of: &IntOrString, pods: i32) -> i32 {
-    match of {
-        IntOrString::Int(count) => *count,
-        IntOrString::String(percent) => {
-            let percent: i64 = percent.trim_end_matches('%').parse().unwrap_or(0);
-            let share = (percent.saturating_mul(pods.into()) + 99) / 100;
-            i32::try_from(share).unwrap_or(i32::MAX)
-        }
-    }
 }
 
 fn count<'a>(pods: impl Iterator<Item = &'a Arc<Pod>>) -> i32 {
