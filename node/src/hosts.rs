@@ -2,8 +2,8 @@
 //! streams.
 //!
 //! A stream for a log or a process opens with a JSON request; the answer is one line, empty for
-//! success or a refusal in JSON, and then the bytes, of a process both ways. An archive stream carries the archive; the answer is one line of
-//! JSON. The one request there is asks for the host's beliefs about the others.
+//! success or a refusal in JSON, and then the bytes, of a process both ways. An archive stream
+//! carries the archive; the answer is one line of JSON. The one request there is asks for the host's beliefs about the others.
 
 mod fan_out;
 mod serve;

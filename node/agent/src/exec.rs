@@ -4,7 +4,7 @@
 //! (`v5.channel.k8s.io`), and the bytes. The last one that a host sends is a `Status` on the
 //! channel of errors.
 
-use std::{pin::Pin, time::Duration};
+use std::pin::Pin;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::{Sink, SinkExt, Stream, StreamExt};
@@ -17,7 +17,10 @@ use skein_runtime::{
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use crate::host::Host;
+use crate::{
+    host::Host,
+    limits::{FRAME_BYTES, HEARTBEAT},
+};
 
 const STDIN: u8 = 0;
 const STDOUT: u8 = 1;
@@ -26,12 +29,6 @@ const ERROR: u8 = 3;
 const RESIZE: u8 = 4;
 /// The client has no more for the channel whose number follows.
 const CLOSE: u8 = 255;
-
-/// The most bytes of one frame: many times what clients send.
-pub const FRAME_BYTES: usize = 1 << 20;
-
-/// Longest silence of a conversation.
-const HEARTBEAT: Duration = Duration::from_secs(10);
 
 /// What to talk to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

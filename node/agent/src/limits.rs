@@ -59,3 +59,9 @@ pub(crate) const RANGE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Bytes of a conversation within this host that one side may be ahead of the other.
 pub(crate) const CONVERSATION_BYTES: usize = 64 << 10;
+
+/// The most bytes of one frame of a conversation: many times what clients send.
+pub const FRAME_BYTES: usize = 1 << 20;
+
+/// Longest silence of a conversation; then an empty frame shows whether anybody is still there.
+pub(crate) const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -51,3 +51,8 @@ pub(crate) const READY_DEADLINE: Duration = Duration::from_secs(10);
 
 /// Pause between two looks at a starting pause.
 pub(crate) const READY_POLL: Duration = Duration::from_millis(1);
+
+/// First and longest pause between two looks at whether a process that has closed its outputs has
+/// ended, too; most have.
+pub(crate) const END_LOOKS: (Duration, Duration) =
+    (Duration::from_millis(5), Duration::from_secs(1));

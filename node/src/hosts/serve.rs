@@ -9,7 +9,7 @@ use skein_api::{ByteStream, ExecRequest, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Handler, Membership, NodeId};
 use skein_objects::StatusError;
 use skein_runtime::ExecConfig;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
 use tokio_util::io::ReaderStream;
 
 use super::{BELIEFS, ExecHeader, LocalAgent, Refusal};
@@ -61,10 +61,7 @@ impl HostServer {
             Err(error) => Err(StatusError::bad_request(format!("log request: {error}"))),
         };
         match opened {
-            Err(error) => {
-                stream.write_all(&serde_json::to_vec(&Refusal::from(&error))?).await?;
-                stream.write_all(b"\n").await?;
-            }
+            Err(error) => refuse(&mut stream, &error).await?,
             Ok(mut lines) => {
                 stream.write_all(b"\n").await?;
                 // The asker sends nothing: its side ends when it has gone away, which a container
@@ -90,8 +87,7 @@ impl HostServer {
         };
         match started {
             Err(error) => {
-                stream.write_all(&serde_json::to_vec(&Refusal::from(&error))?).await?;
-                stream.write_all(b"\n").await?;
+                refuse(&mut stream, &error).await?;
                 stream.shutdown().await
             }
             Ok(conversation) => {
@@ -110,6 +106,16 @@ impl HostServer {
         answers.write_all(b"\n").await?;
         answers.shutdown().await
     }
+}
+
+/// Answers with why there will be no bytes.
+async fn refuse(
+    stream: &mut (impl AsyncWrite + Unpin),
+    error: &StatusError,
+) -> std::io::Result<()> {
+    let mut line = serde_json::to_vec(&Refusal::from(error))?;
+    line.push(b'\n');
+    stream.write_all(&line).await
 }
 
 /// Loads an archive into the runtime of this host.

@@ -1,6 +1,6 @@
 //! Processes in containers to talk to, through the engine.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::{
@@ -9,7 +9,6 @@ use bollard::{
     query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder},
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
-
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -19,12 +18,8 @@ use super::{
 };
 use crate::{
     ContainerId, ExecConfig, ExecOutput, ExecProcess, ExecSession, RuntimeError, TerminalSize,
-    limits::CALL_DEADLINE,
+    limits::{CALL_DEADLINE, END_LOOKS},
 };
-
-/// First and longest pause between two looks at whether a process that has closed its outputs has
-/// ended, too; most have.
-const END_LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_secs(1));
 
 impl DockerRuntime {
     /// Runs a command in a container.
