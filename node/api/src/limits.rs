@@ -13,7 +13,8 @@ pub const CONNECTIONS: usize = 4096;
 /// allows 600.
 pub const REQUESTS: usize = 1024;
 
-/// Watches, logs and conversations with processes served at once; further ones are answered with 429.
+/// Watches, logs and conversations with processes served at once; further ones are answered with
+/// 429.
 pub const STREAMS: usize = 8192;
 
 /// Streams one HTTP/2 connection may have open, as in Kubernetes.
@@ -68,3 +69,17 @@ pub const IMAGE_ARCHIVE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 
 /// The most bytes of one message of an exec or attach, either way: many times what clients send.
 pub const EXEC_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Longest name of a field manager, in bytes, as in Kubernetes.
+pub(crate) const MANAGER_BYTES: usize = 128;
+
+/// Seconds after which an eviction may be tried again whose budget is not counted yet, as in
+/// Kubernetes. Where it forbids, nobody knows when it will not.
+pub(crate) const EVICTION_RETRY_SECONDS: u32 = 10;
+
+/// How often an eviction looks again at a pod that changes meanwhile.
+pub(crate) const EVICTION_ATTEMPTS: usize = 5;
+
+/// Most pods that a budget names as evicted, as in Kubernetes: more means that its controller is
+/// not at work.
+pub(crate) const DISRUPTED_PODS: usize = 2000;

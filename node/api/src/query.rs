@@ -7,8 +7,7 @@ use skein_consensus::Revision;
 use skein_objects::{FieldValidation, Reason, StatusError};
 use skein_storage::{Manager, WriteOptions};
 
-/// Longest name of a field manager, in bytes.
-const MANAGER_BYTES: usize = 128;
+use crate::limits::MANAGER_BYTES;
 
 /// The parameters of a request, decoded; of a repeated one the first counts.
 #[derive(Clone, Debug, Default)]
@@ -18,6 +17,11 @@ impl Query {
     pub(crate) fn parse(query: Option<&str>) -> Self {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Self(pairs.into_owned().collect())
+    }
+
+    /// Whether a parameter is there, empty or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.all(name).next().is_some()
     }
 
     /// A parameter that is there and not empty.

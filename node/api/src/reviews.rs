@@ -210,3 +210,45 @@ impl Review {
 fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_answered_or_told_what_it_lacks() {
+        let identity = Identity { user: "jo".to_owned(), groups: vec!["ops".to_owned()] };
+        let answer = |kind: &str, spec: Value| {
+            let review = REVIEWS.iter().find(|review| review.kind == kind).unwrap();
+            review.status(&identity, &spec).map_err(|error| error.message)
+        };
+        let (pods, path) =
+            (json!({"verb": "get", "resource": "pods"}), json!({"path": "/metrics"}));
+        let said = answer("SelfSubjectReview", json!({})).unwrap();
+        assert_eq!(said["userInfo"], json!({"username": "jo", "groups": ["ops", AUTHENTICATED]}));
+        let may = |kind, spec| answer(kind, spec).map(|said| said["allowed"] == true);
+        assert_eq!(may("SelfSubjectAccessReview", json!({"resourceAttributes": pods})), Ok(true));
+        assert_eq!(
+            may("SelfSubjectAccessReview", json!({"nonResourceAttributes": path})),
+            Ok(true)
+        );
+        let about = json!({"user": "al", "resourceAttributes": pods});
+        assert_eq!(may("SubjectAccessReview", about), Ok(true));
+        assert_eq!(answer("TokenReview", json!({"token": "x"})).unwrap()["authenticated"], false);
+        let broken = [
+            ("SelfSubjectAccessReview", json!({}), "exactly one of"),
+            (
+                "SelfSubjectAccessReview",
+                json!({"resourceAttributes": pods,
+                "nonResourceAttributes": path}),
+                "in combination",
+            ),
+            ("SubjectAccessReview", json!({"resourceAttributes": pods}), "spec.user"),
+            ("TokenReview", json!({}), "spec.token"),
+        ];
+        for (kind, spec, why) in broken {
+            let said = answer(kind, spec).unwrap_err();
+            assert!(said.contains(why), "{kind}: {said}");
+        }
+    }
+}

@@ -172,28 +172,34 @@ impl Service {
         if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(StatusError::method_not_allowed(method));
         }
-        let verbose =
-            query.is_some_and(|query| query.split('&').any(|word| word.starts_with("verbose")));
-        let text = |code, text: String| Ok(reply::bytes(code, "text/plain", text.into()));
+        let text = |(code, text): (_, String)| Ok(reply::bytes(code, "text/plain", text.into()));
+        let verbose = Query::parse(query).has("verbose");
         match route {
-            Route::Ready => match (self.cluster.ready(), verbose) {
-                (Ok(()), false) => text(StatusCode::OK, "ok".to_owned()),
-                (Ok(()), true) => {
-                    let checks = "[+]ping ok\n[+]cluster ok\nreadyz check passed\n";
-                    text(StatusCode::OK, checks.to_owned())
-                }
-                (Err(why), false) => {
-                    text(StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n"))
-                }
-                (Err(why), true) => text(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    format!("[+]ping ok\n[-]cluster failed: {why}\nreadyz check failed\n"),
-                ),
-            },
             Route::Version => Ok(reply::json_value(StatusCode::OK, &version())),
-            _ if verbose => text(StatusCode::OK, "[+]ping ok\ncheck passed\n".to_owned()),
-            _ => text(StatusCode::OK, "ok".to_owned()),
+            Route::Ready => text(readiness(self.cluster.ready(), verbose)),
+            _ => text(alive(verbose)),
         }
+    }
+}
+
+/// That the process answers, which is all there is to being alive.
+fn alive(verbose: bool) -> (StatusCode, String) {
+    let text = if verbose { "[+]ping ok\nlivez check passed\n" } else { "ok" };
+    (StatusCode::OK, text.to_owned())
+}
+
+/// Whether a node can serve, as a probe and, if `verbose`, a person reads it.
+fn readiness(cluster: Result<(), String>, verbose: bool) -> (StatusCode, String) {
+    match (cluster, verbose) {
+        (Ok(()), false) => (StatusCode::OK, "ok".to_owned()),
+        (Ok(()), true) => {
+            (StatusCode::OK, "[+]ping ok\n[+]cluster ok\nreadyz check passed\n".to_owned())
+        }
+        (Err(why), false) => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {why}\n")),
+        (Err(why), true) => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("[+]ping ok\n[-]cluster failed: {why}\nreadyz check failed\n"),
+        ),
     }
 }
 
@@ -218,4 +224,26 @@ async fn within_deadline(
     tokio::time::timeout(limits::REQUEST, work).await.unwrap_or_else(|_| {
         Err(StatusError::timeout("Timeout: request did not complete within the allotted timeout"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_is_told_to_probes_and_to_people() {
+        let why = || Err("no leader".to_owned());
+        let cases = [
+            (Ok(()), false, 200, "ok"),
+            (Ok(()), true, 200, "[+]ping ok\n[+]cluster ok\nreadyz check passed\n"),
+            (why(), false, 503, "not ready: no leader\n"),
+            (why(), true, 503, "[+]ping ok\n[-]cluster failed: no leader\nreadyz check failed\n"),
+        ];
+        for (cluster, verbose, code, text) in cases {
+            let (status, said) = readiness(cluster, verbose);
+            assert_eq!((status.as_u16(), said.as_str()), (code, text));
+        }
+        assert_eq!(alive(false).1, "ok");
+        assert_eq!(alive(true).1, "[+]ping ok\nlivez check passed\n");
+    }
 }

@@ -14,19 +14,10 @@ use skein_storage::WriteOptions;
 use super::delete::options_from;
 use crate::{
     call::Call,
+    limits,
     reply::{self, Reply},
     service::Service,
 };
-
-/// Seconds after which an eviction may be tried again whose budget is not counted yet, as in
-/// Kubernetes. Where it forbids, nobody knows when it will not.
-const RETRY_AFTER_SECONDS: u32 = 10;
-
-/// How often an eviction looks again at a pod that changes meanwhile.
-const ATTEMPTS: usize = 5;
-
-/// Most pods that a budget names as evicted: more means that its controller is not at work.
-const MOST_DISRUPTED: usize = 2000;
 
 /// Deletes the pod under the `deleteOptions` of the `Eviction` in the body, if its budget allows.
 pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
@@ -39,7 +30,7 @@ pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, St
         let rule = "name in URL does not match name in Eviction object";
         return Err(StatusError::bad_request(rule));
     }
-    for _ in 0..ATTEMPTS {
+    for _ in 0..limits::EVICTION_ATTEMPTS {
         let found = service.storage.get(kind, namespace, name, Consistency::Linearizable).await?;
         let (revision, pod) = (found.revision(), found.decode::<Pod>()?);
         let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
@@ -117,7 +108,7 @@ async fn take(
     let change = |object: Value| {
         let mut budget: PodDisruptionBudget = serde_json::from_value(object)
             .map_err(|error| StatusError::internal(error.to_string()))?;
-        taken = decide(kind, &mut budget, pod)?;
+        taken = decide(kind, &mut budget, pod, Timestamp::now())?;
         serde_json::to_value(budget).map_err(|error| StatusError::internal(error.to_string()))
     };
     service.storage.modify(kind, &namespace, &name, Part::Status, write, change).await?;
@@ -125,7 +116,12 @@ async fn take(
 }
 
 /// Counts the pod's eviction in the budget, or refuses it; false where it need not be counted.
-fn decide(kind: &Kind, budget: &mut PodDisruptionBudget, pod: &Pod) -> Result<bool, StatusError> {
+fn decide(
+    kind: &Kind,
+    budget: &mut PodDisruptionBudget,
+    pod: &Pod,
+    now: Timestamp,
+) -> Result<bool, StatusError> {
     let name = budget.metadata.name.clone().unwrap_or_default();
     let policy = budget.spec.as_ref().and_then(|spec| spec.unhealthy_pod_eviction_policy.clone());
     let generation = budget.metadata.generation;
@@ -141,7 +137,7 @@ fn decide(kind: &Kind, budget: &mut PodDisruptionBudget, pod: &Pod) -> Result<bo
     }
     if status.observed_generation < generation {
         let why = format!("The disruption budget {name} is still being processed by the server.");
-        return Err(refusal(why).retry_after(RETRY_AFTER_SECONDS));
+        return Err(refusal(why).retry_after(limits::EVICTION_RETRY_SECONDS));
     }
     let disrupted = status.disrupted_pods.get_or_insert_default();
     let pod_name = pod.metadata.name.clone().unwrap_or_default();
@@ -150,7 +146,7 @@ fn decide(kind: &Kind, budget: &mut PodDisruptionBudget, pod: &Pod) -> Result<bo
     if disrupted.get(&pod_name).is_some_and(|since| created.is_none_or(|made| made.0 <= since.0)) {
         return Ok(true);
     }
-    if disrupted.len() >= MOST_DISRUPTED {
+    if disrupted.len() >= limits::DISRUPTED_PODS {
         let why = "DisruptedPods map too big - too many evictions not confirmed by PDB controller";
         return Err(StatusError::forbidden(kind, &name, why));
     }
@@ -160,7 +156,7 @@ fn decide(kind: &Kind, budget: &mut PodDisruptionBudget, pod: &Pod) -> Result<bo
         )));
     }
     status.disruptions_allowed = Some(allowed - 1);
-    disrupted.insert(pod_name, Time(Timestamp::now()));
+    disrupted.insert(pod_name, Time(now));
     Ok(true)
 }
 
@@ -170,4 +166,59 @@ fn refusal(why: String) -> StatusError {
     let field = String::new();
     error.details.causes = vec![Cause { reason: "DisruptionBudget", message: why, field }];
     error
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(ready: &str) -> Pod {
+        serde_json::from_value(json!({
+            "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:10Z"},
+            "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": ready}]},
+        }))
+        .unwrap()
+    }
+
+    fn budget(policy: &str, healthy: i32, allowed: i32, evicted: Value) -> PodDisruptionBudget {
+        serde_json::from_value(json!({
+            "metadata": {"name": "web", "generation": 1},
+            "spec": {"unhealthyPodEvictionPolicy": policy},
+            "status": {"observedGeneration": 1, "desiredHealthy": 2, "currentHealthy": healthy,
+                "disruptionsAllowed": allowed, "expectedPods": 3, "disruptedPods": evicted},
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn a_budget_counts_those_who_are_missed_once() {
+        let now = "2026-01-01T00:01:00Z".parse().unwrap();
+        let (careful, lax) = ("IfHealthyBudget", "AlwaysAllow");
+        let since = |time: &str| json!({"a": time});
+        // Policy, whether the pod is ready, healthy pods, allowed, evicted already; whether it is
+        // counted (none: refused), and what is allowed afterwards.
+        let cases = [
+            (careful, "True", 3, 1, json!({}), Some(true), 0),
+            (careful, "True", 2, 0, json!({}), None, 0),
+            (careful, "False", 2, 0, json!({}), Some(false), 0),
+            (careful, "False", 1, 0, json!({}), None, 0),
+            (lax, "False", 1, 0, json!({}), Some(false), 0),
+            (lax, "True", 2, 0, json!({}), None, 0),
+            // It is counted already; or another pod of its name was.
+            (careful, "True", 2, 0, since("2026-01-01T00:00:30Z"), Some(true), 0),
+            (careful, "True", 2, 0, since("2026-01-01T00:00:05Z"), None, 0),
+            (careful, "True", 3, 1, since("2026-01-01T00:00:05Z"), Some(true), 0),
+        ];
+        let kind = registry().of::<PodDisruptionBudget>();
+        for (policy, ready, healthy, allowed, evicted, counted, left) in cases {
+            let what = format!("{policy} {ready} {healthy} {allowed} {evicted}");
+            let mut budget = budget(policy, healthy, allowed, evicted);
+            let decided = decide(kind, &mut budget, &pod(ready), now);
+            assert_eq!(decided.ok(), counted, "{what}");
+            let status = budget.status.unwrap();
+            assert_eq!(status.disruptions_allowed, Some(left), "{what}");
+        }
+    }
 }

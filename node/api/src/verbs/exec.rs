@@ -39,6 +39,9 @@ const PROTOCOLS: [&str; 2] = ["v5.channel.k8s.io", "v4.channel.k8s.io"];
 /// The channel of the `Status` that ends a conversation.
 const ERROR_CHANNEL: u8 = 3;
 
+/// A node, and which of its processes.
+type Asked = (String, ExecRequest);
+
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
 /// Starts a process or attaches to one, and hands the connection to the conversation with it.
@@ -48,7 +51,7 @@ pub(super) async fn exec(
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, StatusError> {
     let handshake = Handshake::read(&call.headers)?;
-    let (node, request) = asked(service, call).await?;
+    let ((node, request), _) = asked(service, call).await?;
     let upgrade = call.take_upgrade().ok_or_else(|| {
         StatusError::bad_request("this connection cannot be upgraded: use HTTP/1.1")
     })?;
@@ -61,18 +64,25 @@ pub(super) async fn exec(
     handshake.accept()
 }
 
-/// The process that is asked for, and its node.
-async fn asked(service: &Service, call: &Call) -> Result<(String, ExecRequest), StatusError> {
+/// The process that is asked for with its node, and what is said of its pod.
+async fn asked(service: &Service, call: &Call) -> Result<(Asked, PodStatus), StatusError> {
     let (target, consistency) = (&call.target, call.consistency(Version::Latest));
     let object =
         service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
-    request(call, object.decode()?)
+    let pod: Pod = object.decode()?;
+    let status = pod.status.clone().unwrap_or_default();
+    Ok((request(call, pod)?, status))
 }
 
 /// Answers a request for the protocol of older clients. Newer ones come here, too, when a WebSocket
 /// was refused, and show only this answer: what is wrong with the request itself comes first.
 pub(super) async fn refuse(service: &Service, call: &Call) -> Result<Reply, StatusError> {
-    asked(service, call).await?;
+    let ((_, request), status) = asked(service, call).await?;
+    if !may_run(&status, &request.container) {
+        let (container, pod) = (&request.container, call.target.name());
+        let why = format!("container {container:?} in pod {pod:?} is not running");
+        return Err(StatusError::bad_request(why));
+    }
     let asked = call.headers.get(header::UPGRADE).and_then(|value| value.to_str().ok());
     let asked = asked.unwrap_or("no protocol");
     Err(StatusError::bad_request(format!(
@@ -127,21 +137,16 @@ impl Handshake {
 }
 
 /// Which process on which node the query asks for.
-fn request(call: &Call, pod: Pod) -> Result<(String, ExecRequest), StatusError> {
+fn request(call: &Call, pod: Pod) -> Result<Asked, StatusError> {
     let (query, name) = (&call.query, call.target.name());
     let spec = pod.spec.unwrap_or_default();
-    let status = pod.status.unwrap_or_default();
-    let phase = status.phase.clone().unwrap_or_default();
+    let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
     if matches!(phase.as_str(), "Succeeded" | "Failed") {
         return Err(StatusError::bad_request(format!(
             "cannot exec into a container in a completed pod; current phase is {phase}"
         )));
     }
     let container = container(&spec, name, query.get("container"))?;
-    if !may_run(&status, &container) {
-        let why = format!("container {container:?} in pod {name:?} is not running");
-        return Err(StatusError::bad_request(why));
-    }
     let node = spec.node_name.filter(|node| !node.is_empty()).ok_or_else(|| {
         StatusError::bad_request(format!("pod {name} does not have a host assigned"))
     })?;
@@ -172,7 +177,8 @@ fn request(call: &Call, pod: Pod) -> Result<(String, ExecRequest), StatusError> 
     Ok((node, request))
 }
 
-/// Whether the host of the pod has not said that the container does not run.
+/// Whether the host of the pod has not said that the container does not run. Only for an error to
+/// show: the host knows better, most of all while nothing can be written.
 fn may_run(status: &PodStatus, container: &str) -> bool {
     let lists = [&status.container_statuses, &status.init_container_statuses];
     let said = lists.into_iter().flatten().flatten().find(|one| one.name == container);
