@@ -42,7 +42,7 @@ impl Agent {
         let tasks = TaskTracker::new();
         let own = bound_to(config.node_name.clone());
         let kind = registry().of::<Pod>();
-        let pods = Informer::start(&storage, kind, own, &tasks, cancel.clone());
+        let pods = Informer::start(&storage, kind.clone(), own, &tasks, cancel.clone());
         let nodes = Informer::<Node>::whole(&storage, &tasks, cancel.clone());
         let host = Arc::new(Host {
             starts: Arc::new(Semaphore::new(config.concurrent_starts.max(1))),

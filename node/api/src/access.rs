@@ -47,10 +47,11 @@ pub(crate) fn authorize(attributes: &Attributes<'_>) -> Result<(), StatusError> 
 
 /// Whether the cluster lets this happen to its objects, whoever asks.
 pub(crate) fn admit(verb: Verb, target: &Target) -> Result<(), StatusError> {
-    let is_namespace = (target.kind.group, target.kind.kind) == (Namespace::GROUP, Namespace::KIND);
+    let kind = &target.kind;
+    let is_namespace = kind.group == Namespace::GROUP && kind.kind == Namespace::KIND;
     if verb == Verb::Delete && is_namespace && IMMORTAL_NAMESPACES.contains(&target.name()) {
         let why = "this namespace may not be deleted";
-        return Err(StatusError::forbidden(target.kind, target.name(), why));
+        return Err(StatusError::forbidden(kind, target.name(), why));
     }
     Ok(())
 }

@@ -48,9 +48,9 @@ impl Api {
         Self(Arc::new(Service::new(storage, hosts, cluster, load, cancel)))
     }
 
-    /// Waits until every conversation with a process has ended, which they do with the token.
-    pub(crate) async fn conversations_ended(&self) {
-        self.0.conversations.wait().await;
+    /// Waits until everything beside requests has ended, which it does with the token.
+    pub(crate) async fn tasks_ended(&self) {
+        self.0.tasks.wait().await;
     }
 
     /// Answers a request of a client that is `identity`, if it proved to be anybody. What fails

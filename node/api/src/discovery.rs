@@ -1,10 +1,10 @@
 //! Discovery: which groups, versions and resources there are, made from the registry of kinds.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
-use skein_objects::{Kind, Scope, registry};
+use skein_objects::{Kind, Registry, Scope};
 
 use crate::{
     reviews::{REVIEWS, Review, VERSION},
@@ -15,8 +15,9 @@ use crate::{
 const VERBS: [&str; 8] =
     ["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
-/// All discovery documents, made once.
+/// All discovery documents, made once for the kinds there are.
 pub(crate) struct Discovery {
+    pub(crate) registry: Arc<Registry>,
     pub(crate) core_versions: Bytes,
     pub(crate) core_aggregated: Bytes,
     pub(crate) groups: Bytes,
@@ -26,12 +27,12 @@ pub(crate) struct Discovery {
 }
 
 impl Discovery {
-    pub(crate) fn new() -> Self {
-        let versions = group_versions();
-        let named: Vec<&str> = group_names().into_iter().filter(|name| !name.is_empty()).collect();
-        let groups: Vec<Value> = named.iter().map(|name| group_document(name)).collect();
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        let all = All::of(&registry);
+        let named: Vec<&str> = all.groups().filter(|name| !name.is_empty()).collect();
+        let groups: Vec<Value> = named.iter().map(|name| all.group_document(name)).collect();
         let aggregated = |names: &[&str]| {
-            let items: Vec<Value> = names.iter().map(|name| aggregated_group(name)).collect();
+            let items: Vec<Value> = names.iter().map(|name| all.aggregated_group(name)).collect();
             text(&json!({
                 "kind": "APIGroupDiscoveryList",
                 "apiVersion": "apidiscovery.k8s.io/v2",
@@ -55,13 +56,15 @@ impl Discovery {
                 .zip(&groups)
                 .map(|(name, document)| ((*name).to_owned(), text(document)))
                 .collect(),
-            resources: versions
-                .into_iter()
+            resources: all
+                .versions
+                .iter()
                 .map(|(group, version)| {
-                    let document = text(&resource_list(group, version));
-                    ((group.to_owned(), version.to_owned()), document)
+                    let document = text(&all.resource_list(group, version));
+                    (((*group).to_owned(), (*version).to_owned()), document)
                 })
                 .collect(),
+            registry,
         }
     }
 
@@ -80,77 +83,96 @@ fn text(document: &Value) -> Bytes {
     document.to_string().into()
 }
 
-/// Groups and versions in the order of the registry, then those of reviews, each once.
-fn group_versions() -> Vec<(&'static str, &'static str)> {
-    let mut found = Vec::new();
-    let kinds = registry().all().iter().map(|kind| (kind.group, kind.version));
-    for group_version in kinds.chain(REVIEWS.iter().map(|review| (review.group, VERSION))) {
-        if !found.contains(&group_version) {
-            found.push(group_version);
+/// The kinds there are and their groups and versions, each once: in the order of the registry,
+/// then those of reviews.
+struct All<'r> {
+    registry: &'r Registry,
+    versions: Vec<(&'r str, &'r str)>,
+}
+
+impl<'r> All<'r> {
+    fn of(registry: &'r Registry) -> Self {
+        let mut versions: Vec<(&str, &str)> = Vec::new();
+        let kinds = registry.all().iter().map(|kind| (&*kind.group, &*kind.version));
+        for one in kinds.chain(REVIEWS.iter().map(|review| (review.group, VERSION))) {
+            if !versions.contains(&one) {
+                versions.push(one);
+            }
         }
+        Self { registry, versions }
     }
-    found
-}
 
-fn group_names() -> Vec<&'static str> {
-    let mut names: Vec<&str> = group_versions().into_iter().map(|(group, _)| group).collect();
-    names.dedup();
-    names
-}
-
-fn kinds_of(group: &str, version: &str) -> impl Iterator<Item = &'static Kind> {
-    registry().all().iter().filter(move |kind| kind.group == group && kind.version == version)
-}
-
-fn versions_of(group: &str) -> Vec<&'static str> {
-    let all = group_versions().into_iter();
-    all.filter(|(name, _)| *name == group).map(|(_, version)| version).collect()
-}
-
-fn group_document(group: &str) -> Value {
-    let version =
-        |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
-    let versions: Vec<Value> = versions_of(group).iter().map(version).collect();
-    json!({
-        "kind": "APIGroup",
-        "apiVersion": "v1",
-        "name": group,
-        "preferredVersion": versions.first(),
-        "versions": versions,
-    })
-}
-
-fn resource_list(group: &str, version: &str) -> Value {
-    let mut resources = Vec::new();
-    for kind in kinds_of(group, version) {
-        resources.push(json!({
-            "name": kind.plural,
-            "singularName": kind.singular,
-            "namespaced": kind.scope == Scope::Namespaced,
-            "kind": kind.kind,
-            "verbs": VERBS,
-            "shortNames": kind.short_names,
-            "categories": kind.categories,
-        }));
-        resources.extend(Subresource::all_of(kind).map(|part| subresource(kind, part)));
+    fn groups(&self) -> impl Iterator<Item = &'r str> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.versions.iter().map(|(group, _)| *group).filter(move |group| seen.insert(*group))
     }
-    resources.extend(Review::of_group(group, version).map(|review| {
+
+    fn kinds_of(&self, group: &str, version: &str) -> impl Iterator<Item = &'r Kind> {
+        let all = self.registry.all().iter().map(|kind| &**kind);
+        all.filter(move |kind| kind.group == group && kind.version == version)
+    }
+
+    fn versions_of(&self, group: &str) -> Vec<&'r str> {
+        let all = self.versions.iter();
+        all.filter(|(name, _)| *name == group).map(|(_, version)| *version).collect()
+    }
+
+    fn group_document(&self, group: &str) -> Value {
+        let version = |version: &&str| json!({"groupVersion": format!("{group}/{version}"), "version": version});
+        let versions: Vec<Value> = self.versions_of(group).iter().map(version).collect();
         json!({
-            "name": review.plural,
-            "singularName": review.singular,
-            "namespaced": review.namespaced,
-            "kind": review.kind,
-            "verbs": ["create"],
+            "kind": "APIGroup",
+            "apiVersion": "v1",
+            "name": group,
+            "preferredVersion": versions.first(),
+            "versions": versions,
         })
-    }));
-    let group_version =
-        if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-    json!({
-        "kind": "APIResourceList",
-        "apiVersion": "v1",
-        "groupVersion": group_version,
-        "resources": resources,
-    })
+    }
+
+    fn resource_list(&self, group: &str, version: &str) -> Value {
+        let mut resources = Vec::new();
+        for kind in self.kinds_of(group, version) {
+            resources.push(json!({
+                "name": kind.plural,
+                "singularName": kind.singular,
+                "namespaced": kind.scope == Scope::Namespaced,
+                "kind": kind.kind,
+                "verbs": VERBS,
+                "shortNames": kind.short_names,
+                "categories": kind.categories,
+            }));
+            resources.extend(Subresource::all_of(kind).map(|part| subresource(kind, part)));
+        }
+        resources.extend(Review::of_group(group, version).map(|review| {
+            json!({
+                "name": review.plural,
+                "singularName": review.singular,
+                "namespaced": review.namespaced,
+                "kind": review.kind,
+                "verbs": ["create"],
+            })
+        }));
+        let group_version =
+            if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        json!({
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": group_version,
+            "resources": resources,
+        })
+    }
+
+    fn aggregated_group(&self, group: &str) -> Value {
+        let version = |version: &&str| {
+            let kinds = self.kinds_of(group, version).map(aggregated_resource);
+            let reviews = Review::of_group(group, version).map(aggregated_review);
+            let resources: Vec<Value> = kinds.chain(reviews).collect();
+            json!({"version": version, "freshness": "Current", "resources": resources})
+        };
+        let versions: Vec<Value> = self.versions_of(group).iter().map(version).collect();
+        let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
+        json!({"metadata": metadata, "versions": versions})
+    }
 }
 
 fn subresource(kind: &Kind, part: Subresource) -> Value {
@@ -169,18 +191,6 @@ fn subresource(kind: &Kind, part: Subresource) -> Value {
     resource
 }
 
-fn aggregated_group(group: &str) -> Value {
-    let version = |version: &&str| {
-        let kinds = kinds_of(group, version).map(aggregated_resource);
-        let reviews = Review::of_group(group, version).map(aggregated_review);
-        let resources: Vec<Value> = kinds.chain(reviews).collect();
-        json!({"version": version, "freshness": "Current", "resources": resources})
-    };
-    let versions: Vec<Value> = versions_of(group).iter().map(version).collect();
-    let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
-    json!({"metadata": metadata, "versions": versions})
-}
-
 fn aggregated_review(review: &Review) -> Value {
     json!({
         "resource": review.plural,
@@ -192,8 +202,7 @@ fn aggregated_review(review: &Review) -> Value {
 }
 
 fn aggregated_resource(kind: &Kind) -> Value {
-    let response_kind =
-        |group, version, kind| json!({"group": group, "version": version, "kind": kind});
+    let response_kind = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let parts = Subresource::all_of(kind).map(|part| {
         let (group, version, name) = part.response_kind(kind);
         json!({
@@ -208,7 +217,7 @@ fn aggregated_resource(kind: &Kind) -> Value {
     };
     json!({
         "resource": kind.plural,
-        "responseKind": response_kind(kind.group, kind.version, kind.kind),
+        "responseKind": response_kind(&kind.group, &kind.version, &kind.kind),
         "scope": scope,
         "singularResource": kind.singular,
         "shortNames": kind.short_names,

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use http::{HeaderMap, Method, StatusCode, request::Parts};
 use serde::Deserialize;
 use serde_json::json;
-use skein_objects::{StatusError, openapi};
+use skein_objects::{Registry, StatusError, openapi};
 
 use crate::{
     body::{self, RequestBody},
@@ -38,7 +38,8 @@ pub(crate) async fn respond(
     if !wanted.contains(method) {
         return Err(StatusError::method_not_allowed(method));
     }
-    let discovery = &service.discovery;
+    let discovery = service.discovery();
+    let registry = &discovery.registry;
     match route {
         Route::CoreVersions => {
             Ok(discovered(headers, &discovery.core_versions, &discovery.core_aggregated))
@@ -46,10 +47,11 @@ pub(crate) async fn respond(
         Route::Groups => Ok(discovered(headers, &discovery.groups, &discovery.groups_aggregated)),
         Route::Group(group) => document(discovery.group(&group)),
         Route::Resources { group, version } => document(discovery.resources(&group, &version)),
-        Route::OpenApiIndex => document(Some(openapi::v3_index())),
-        Route::OpenApi { group, version } => document(openapi::v3(&path_name(&group, &version))),
-        Route::OpenApiV2 => openapi_v2(headers),
-        Route::CustomResourceDefinitions => Ok(no_custom_resources()),
+        Route::OpenApiIndex => document(Some(openapi::v3_index(registry))),
+        Route::OpenApi { group, version } => {
+            document(openapi::v3(registry, &path_name(&group, &version)))
+        }
+        Route::OpenApiV2 => openapi_v2(headers, registry),
         Route::ClusterStatus => Ok(reply::json_value(StatusCode::OK, &service.cluster.status())),
         Route::Peers => Ok(reply::json_value(StatusCode::OK, &service.cluster.peers().await)),
         Route::Recovery if *method == Method::POST => recover(service, headers, body).await,
@@ -78,30 +80,17 @@ fn discovered(headers: &HeaderMap, plain: &Bytes, aggregated: &Bytes) -> Reply {
 }
 
 /// The v2 document in the form the client prefers.
-fn openapi_v2(headers: &HeaderMap) -> Result<Reply, StatusError> {
+fn openapi_v2(headers: &HeaderMap, registry: &Registry) -> Result<Reply, StatusError> {
     if media::wants_openapi_protobuf(headers)? {
-        Ok(reply::bytes(StatusCode::OK, OPENAPI_PROTOBUF, openapi::v2_protobuf()))
+        Ok(reply::bytes(StatusCode::OK, OPENAPI_PROTOBUF, openapi::v2_protobuf(registry)))
     } else {
-        document(Some(openapi::v2()))
+        document(Some(openapi::v2(registry)))
     }
 }
 
 fn document(document: Option<Bytes>) -> Result<Reply, StatusError> {
     let document = document.ok_or_else(StatusError::no_resource)?;
     Ok(reply::json_bytes(StatusCode::OK, document))
-}
-
-/// The list of custom resource definitions, of which there are none. Discovery does not know the
-/// kind; `kubectl` lists it when a manifest is of a kind it has not met, and takes a 404 for a
-/// broken server.
-fn no_custom_resources() -> Reply {
-    let list = json!({
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinitionList",
-        "metadata": {"resourceVersion": ""},
-        "items": [],
-    });
-    reply::json_value(StatusCode::OK, &list)
 }
 
 /// `api/v1` or `apis/GROUP/VERSION`.

@@ -1,6 +1,6 @@
 //! Which objects a list or a watch is about.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,6 +18,7 @@ pub(crate) struct Filter {
     name: Option<String>,
     labels: LabelSelector,
     fields: FieldSelector,
+    kind: Arc<Kind>,
 }
 
 /// As much of an object as a label selector needs.
@@ -34,11 +35,15 @@ struct LabelledMetadata {
 
 impl Filter {
     /// The filter of a request.
-    pub(crate) fn new(kind: &Kind, name: Option<&str>, query: &Query) -> Result<Self, StatusError> {
+    pub(crate) fn new(
+        kind: &Arc<Kind>,
+        name: Option<&str>,
+        query: &Query,
+    ) -> Result<Self, StatusError> {
         let fields = FieldSelector::parse(kind, query.get("fieldSelector").unwrap_or_default())?;
         let name = name.or_else(|| fields.demanded_name()).map(str::to_owned);
         let labels = LabelSelector::parse(query.get("labelSelector").unwrap_or_default())?;
-        Ok(Self { name, labels, fields })
+        Ok(Self { name, labels, fields, kind: kind.clone() })
     }
 
     /// Whether it lets everything through.
@@ -53,6 +58,7 @@ impl Filter {
         }
         if !self.fields.is_empty() {
             return parse::<Value>(record).is_some_and(|object| {
+                let object = self.kind.to_served(object);
                 self.fields.matches(&object) && self.labels.matches(&object)
             });
         }

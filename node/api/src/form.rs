@@ -2,12 +2,14 @@
 //!
 //! Stored bytes are copied, never parsed and written again; only rows and metadata are read out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use skein_consensus::{Record, Revision};
-use skein_objects::{Kind, StatusError, revision_chunks, table};
+use skein_objects::{Kind, StatusError, canonical, revision_chunks, table};
 
 use crate::{media::Shape, query::Query};
 
@@ -20,9 +22,9 @@ enum Include {
 }
 
 /// How to write objects of a kind.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Form {
-    kind: &'static Kind,
+    kind: Arc<Kind>,
     shape: Shape,
     include: Include,
     now: Timestamp,
@@ -56,11 +58,7 @@ struct WithMetadata<'a> {
 }
 
 impl Form {
-    pub(crate) fn new(
-        kind: &'static Kind,
-        shape: Shape,
-        query: &Query,
-    ) -> Result<Self, StatusError> {
+    pub(crate) fn new(kind: &Arc<Kind>, shape: Shape, query: &Query) -> Result<Self, StatusError> {
         let include = match query.get("includeObject") {
             None | Some("Metadata") => Include::Metadata,
             Some("None") => Include::Nothing,
@@ -72,12 +70,12 @@ impl Form {
                 )));
             }
         };
-        Ok(Self { kind, shape, include, now: Timestamp::now() })
+        Ok(Self { kind: kind.clone(), shape, include, now: Timestamp::now() })
     }
 
-    /// The same form at a later time, which ages in rows depend on.
-    pub(crate) fn at(self, now: Timestamp) -> Self {
-        Self { now, ..self }
+    /// Takes note that it is later, which ages in rows depend on.
+    pub(crate) fn tell_time(&mut self, now: Timestamp) {
+        self.now = now;
     }
 
     /// One object on its own. `revision` is the `resourceVersion` it shows, none where it has
@@ -101,13 +99,13 @@ impl Form {
             metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
         let (kind, api_version) = match self.shape {
-            Shape::Object => (self.kind.kind, self.kind.api_version()),
+            Shape::Object => (&*self.kind.kind, self.kind.api_version()),
             Shape::Table => ("Table", "meta.k8s.io/v1".to_owned()),
             Shape::Metadata => ("PartialObjectMetadata", "meta.k8s.io/v1".to_owned()),
         };
         let mut object = json!({"kind": kind, "apiVersion": api_version, "metadata": metadata});
         if self.shape == Shape::Table {
-            object["columnDefinitions"] = column_definitions(self.kind);
+            object["columnDefinitions"] = column_definitions(&self.kind);
             object["rows"] = json!([]);
         }
         object
@@ -118,8 +116,8 @@ impl Form {
         let meta = meta.to_value();
         let text = match self.shape {
             Shape::Object => format!(
-                "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
-                self.kind.kind,
+                "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{meta},\"items\":[",
+                self.kind.list_kind,
                 self.kind.api_version(),
             ),
             Shape::Metadata => format!(
@@ -129,7 +127,7 @@ impl Form {
             Shape::Table => format!(
                 "{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{meta},\
                  \"columnDefinitions\":{},\"rows\":[",
-                column_definitions(self.kind),
+                column_definitions(&self.kind),
             ),
         };
         out.extend_from_slice(text.as_bytes());
@@ -148,7 +146,7 @@ impl Form {
         out: &mut Vec<u8>,
     ) -> Result<(), StatusError> {
         match self.shape {
-            Shape::Object => object(record, revision, out),
+            Shape::Object => self.object(record, revision, out)?,
             Shape::Metadata => metadata(record, revision, out)?,
             Shape::Table => self.row(record, revision, out)?,
         }
@@ -163,7 +161,7 @@ impl Form {
     ) -> Result<(), StatusError> {
         let value: Value =
             serde_json::from_slice(&record.value).map_err(|error| unreadable(record, &error))?;
-        let cells = Value::Array(table::row(self.kind, &value, self.now));
+        let cells = Value::Array(table::row(&self.kind, value, self.now));
         out.extend_from_slice(b"{\"cells\":");
         out.extend_from_slice(cells.to_string().as_bytes());
         match self.include {
@@ -174,10 +172,28 @@ impl Form {
             }
             Include::Object => {
                 out.extend_from_slice(b",\"object\":");
-                object(record, revision, out);
+                self.object(record, revision, out)?;
             }
         }
         out.push(b'}');
+        Ok(())
+    }
+
+    /// The object in the version asked for: where that is the one stored, without reading it.
+    fn object(
+        &self,
+        record: &Record,
+        revision: Revision,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StatusError> {
+        if self.kind.serves_as_stored() {
+            object(record, revision, out);
+            return Ok(());
+        }
+        let stored =
+            serde_json::from_slice(&record.value).map_err(|error| unreadable(record, &error))?;
+        let value = canonical(&self.kind.to_served(stored));
+        object(&Record { value, ..record.clone() }, revision, out);
         Ok(())
     }
 }

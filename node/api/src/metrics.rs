@@ -14,6 +14,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use skein_objects::Text;
+
 use crate::route::{Target, Verb};
 
 /// The form of the answer.
@@ -38,9 +40,9 @@ pub struct Gauge {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct Asked {
     verb: &'static str,
-    group: &'static str,
-    version: &'static str,
-    resource: &'static str,
+    group: Text,
+    version: Text,
+    resource: Text,
     subresource: &'static str,
 }
 
@@ -58,12 +60,12 @@ impl Asked {
             Verb::Delete => "DELETE",
             Verb::DeleteCollection => "DELETECOLLECTION",
         };
-        let kind = target.kind;
+        let kind = &target.kind;
         Self {
             verb,
-            group: kind.group,
-            version: kind.version,
-            resource: kind.plural,
+            group: kind.group.clone(),
+            version: kind.version.clone(),
+            resource: kind.plural.clone(),
             subresource: part.map_or("", |part| part.name()),
         }
     }
@@ -73,9 +75,9 @@ impl Asked {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Answered {
     verb: &'static str,
-    group: &'static str,
-    version: &'static str,
-    resource: &'static str,
+    group: Text,
+    version: Text,
+    resource: Text,
     subresource: &'static str,
     code: u32,
 }
@@ -93,7 +95,7 @@ impl Metrics {
 
     /// Notes a request that was answered with `code`, after `took` unless the answer goes on.
     pub(crate) fn served(&self, asked: &Asked, code: u16, took: Option<Duration>) {
-        let Asked { verb, group, version, resource, subresource } = *asked;
+        let Asked { verb, group, version, resource, subresource } = asked.clone();
         let code = code.into();
         let answered = Answered { verb, group, version, resource, subresource, code };
         self.requests.get_or_create(&answered).inc();

@@ -1,8 +1,10 @@
 //! From a path to what it names. Pure.
 
+use std::sync::Arc;
+
 use http::Method;
 use percent_encoding::percent_decode_str;
-use skein_objects::{Kind, Scope, StatusError, registry};
+use skein_objects::{Kind, Registry, Scope, StatusError};
 
 use crate::{reviews::Review, subresource::Subresource};
 
@@ -31,8 +33,6 @@ pub(crate) enum Route {
     OpenApi { group: String, version: String },
     /// `/openapi/v2`.
     OpenApiV2,
-    /// `/apis/apiextensions.k8s.io/v1/customresourcedefinitions`.
-    CustomResourceDefinitions,
     /// `/skein/v1/status`.
     ClusterStatus,
     /// `/skein/v1/peers`.
@@ -54,6 +54,19 @@ pub(crate) enum Route {
 }
 
 impl Route {
+    /// Whether the answer says which kinds there are.
+    pub(crate) fn is_discovery(&self) -> bool {
+        matches!(
+            self,
+            Self::Groups
+                | Self::Group(_)
+                | Self::Resources { .. }
+                | Self::OpenApiIndex
+                | Self::OpenApi { .. }
+                | Self::OpenApiV2
+        )
+    }
+
     /// Whether it is served to clients without a certificate.
     pub(crate) fn is_public(&self) -> bool {
         matches!(self, Self::Alive | Self::Ready | Self::Version)
@@ -63,7 +76,7 @@ impl Route {
 /// Objects of a kind: all, those of a namespace, one, or a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
-    pub(crate) kind: &'static Kind,
+    pub(crate) kind: Arc<Kind>,
     pub(crate) namespace: Option<String>,
     pub(crate) name: Option<String>,
     pub(crate) subresource: Option<Subresource>,
@@ -101,11 +114,11 @@ impl Verb {
     }
 }
 
-/// Reads a path.
+/// Reads a path, where these kinds are served.
 ///
 /// # Errors
 /// 404 where it names nothing that is served.
-pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
+pub(crate) fn route(path: &str, registry: &Registry) -> Result<Route, StatusError> {
     let decode = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
     let segments: Vec<String> =
         path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
@@ -117,16 +130,13 @@ pub(crate) fn route(path: &str) -> Result<Route, StatusError> {
         ["metrics"] => Route::Metrics,
         ["api"] => Route::CoreVersions,
         ["api", version] => resources("", version),
-        ["api", version, rest @ ..] => Route::Objects(target("", version, rest)?),
+        ["api", version, rest @ ..] => Route::Objects(target(registry, "", version, rest)?),
         ["apis"] => Route::Groups,
         ["apis", group] => Route::Group((*group).to_owned()),
         ["apis", group, version] => resources(group, version),
-        ["apis", "apiextensions.k8s.io", "v1", "customresourcedefinitions"] => {
-            Route::CustomResourceDefinitions
-        }
         ["apis", group, version, rest @ ..] => match Review::find(group, version, rest) {
             Some(review) => Route::Review(review),
-            None => Route::Objects(target(group, version, rest)?),
+            None => Route::Objects(target(registry, group, version, rest)?),
         },
         ["openapi", "v2"] => Route::OpenApiV2,
         ["openapi", "v3"] => Route::OpenApiIndex,
@@ -152,7 +162,12 @@ fn openapi(group: &str, version: &str) -> Route {
     Route::OpenApi { group: group.to_owned(), version: version.to_owned() }
 }
 
-fn target(group: &str, version: &str, rest: &[&str]) -> Result<Target, StatusError> {
+fn target(
+    registry: &Registry,
+    group: &str,
+    version: &str,
+    rest: &[&str],
+) -> Result<Target, StatusError> {
     let (namespace, rest) = match rest {
         // A part of the namespace itself, not a collection in it.
         ["namespaces", _, "status" | "finalize", ..] => (None, rest),
@@ -165,7 +180,7 @@ fn target(group: &str, version: &str, rest: &[&str]) -> Result<Target, StatusErr
         [plural, name, part] => (*plural, Some(*name), Some(*part)),
         _ => return Err(StatusError::no_resource()),
     };
-    let kind = registry().by_resource(group, version, plural);
+    let kind = registry.by_resource(group, version, plural).cloned();
     let kind = kind.ok_or_else(StatusError::no_resource)?;
     let fits = match kind.scope {
         Scope::Cluster => namespace.is_none(),
@@ -174,7 +189,7 @@ fn target(group: &str, version: &str, rest: &[&str]) -> Result<Target, StatusErr
     };
     let subresource = match part {
         None => None,
-        Some(part) => Some(Subresource::of(kind, part).ok_or_else(StatusError::no_resource)?),
+        Some(part) => Some(Subresource::of(&kind, part).ok_or_else(StatusError::no_resource)?),
     };
     if !fits {
         return Err(StatusError::no_resource());

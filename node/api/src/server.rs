@@ -69,7 +69,7 @@ impl Server {
     /// have ended or used up their time.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
-        self.api.conversations_ended().await;
+        self.api.tasks_ended().await;
     }
 }
 

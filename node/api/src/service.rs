@@ -3,12 +3,15 @@
 
 mod objects;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use http::{Method, Request, StatusCode};
 use serde_json::json;
-use skein_objects::StatusError;
-use skein_storage::Storage;
+use skein_objects::{Reason, StatusError};
+use skein_storage::{Kinds, Storage};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
@@ -35,12 +38,15 @@ pub(crate) struct Service {
     pub(crate) storage: Storage,
     pub(crate) hosts: Arc<dyn HostProxy>,
     pub(crate) cluster: Arc<dyn ClusterView>,
-    pub(crate) discovery: Discovery,
+    pub(crate) kinds: Kinds,
+    /// The discovery documents of the kinds there were last.
+    discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
     load: LoadLimits,
     pub(crate) cancel: CancellationToken,
-    /// Connections that belong to a process's conversation; they end with `cancel`.
-    pub(crate) conversations: TaskTracker,
+    /// What goes on beside requests, such as connections that belong to a process's conversation;
+    /// it ends with `cancel`.
+    pub(crate) tasks: TaskTracker,
     requests: Arc<Semaphore>,
     streams: Arc<Semaphore>,
 }
@@ -53,17 +59,18 @@ impl Service {
         load: LoadLimits,
         cancel: CancellationToken,
     ) -> Self {
-        let conversations = TaskTracker::new();
-        conversations.close();
+        let tasks = TaskTracker::new();
+        tasks.close();
         Self {
+            kinds: Kinds::start(&storage, &tasks, cancel.clone()),
             storage,
             hosts,
             cluster,
-            discovery: Discovery::new(),
+            discovery: Mutex::default(),
             metrics: Metrics::new(),
             load,
             cancel,
-            conversations,
+            tasks,
             requests: Arc::new(Semaphore::new(load.requests)),
             streams: Arc::new(Semaphore::new(load.streams)),
         }
@@ -88,7 +95,7 @@ impl Service {
         request: Request<RequestBody>,
         identity: Option<&Identity>,
     ) -> Result<Reply, StatusError> {
-        let routed = route(request.uri().path());
+        let mut routed = route(request.uri().path(), &self.kinds.current());
         if let Ok(route) = &routed
             && route.is_public()
         {
@@ -96,6 +103,12 @@ impl Service {
         }
         let identity = authenticate(identity)?;
         refuse_impersonation(request.headers())?;
+        // A kind that this host does not know may just have been defined through another one.
+        let is_about_kinds = routed.as_ref().map_or_else(is_no_resource, Route::is_discovery);
+        if is_about_kinds && self.cluster.impairment().is_none() {
+            let registry = self.kinds.fresh().await;
+            routed = route(request.uri().path(), &registry);
+        }
         let (mut parts, body) = request.into_parts();
         let query = Query::parse(parts.uri.query());
         match routed? {
@@ -152,6 +165,16 @@ impl Service {
         self.metrics.encode(&gauges)
     }
 
+    /// The discovery documents of the kinds there are now.
+    pub(crate) fn discovery(&self) -> Arc<Discovery> {
+        let registry = self.kinds.current();
+        let mut known = self.discovery.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*known {
+            Some(discovery) if Arc::ptr_eq(&discovery.registry, &registry) => discovery.clone(),
+            _ => known.insert(Arc::new(Discovery::new(registry))).clone(),
+        }
+    }
+
     /// A place among the requests under way.
     fn admit_load(&self, is_stream: bool) -> Result<OwnedSemaphorePermit, StatusError> {
         let places = if is_stream { &self.streams } else { &self.requests };
@@ -180,6 +203,10 @@ impl Service {
             _ => text(alive(verbose)),
         }
     }
+}
+
+fn is_no_resource(error: &StatusError) -> bool {
+    error.reason == Reason::NotFound
 }
 
 /// That the process answers, which is all there is to being alive.

@@ -35,7 +35,7 @@ impl Subresource {
 
     /// Every subresource of `kind`.
     pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
-        let is_pod = (kind.group, kind.kind) == (Pod::GROUP, Pod::KIND);
+        let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
         let (has_status, has_scale) = (kind.status, kind.scale.is_some());
         ALL.into_iter().filter(move |subresource| match subresource {
             Self::Status => has_status,
@@ -58,9 +58,9 @@ impl Subresource {
     }
 
     /// Group, version and kind of what is sent and answered there.
-    pub(crate) fn response_kind(self, kind: &Kind) -> (&'static str, &'static str, &'static str) {
+    pub(crate) fn response_kind(self, kind: &Kind) -> (&str, &str, &str) {
         match self {
-            Self::Status | Self::Log => (kind.group, kind.version, kind.kind),
+            Self::Status | Self::Log => (&kind.group, &kind.version, &kind.kind),
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),

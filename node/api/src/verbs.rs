@@ -81,6 +81,6 @@ fn part_of(call: &Call) -> Part {
 
 /// An object as the answer, in the form the client accepts.
 fn answer(call: &Call, code: StatusCode, object: &Object) -> Result<Reply, StatusError> {
-    let form = Form::new(call.target.kind, media::shape(&call.headers)?, &call.query)?;
+    let form = Form::new(&call.target.kind, media::shape(&call.headers)?, &call.query)?;
     Ok(reply::json_bytes(code, form.single(&object.record, object.revision())?))
 }

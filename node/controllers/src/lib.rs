@@ -1,5 +1,5 @@
-//! Leader-only reconcilers: deployment, replica set, disruption budgets, garbage collection,
-//! namespaces, nodes, scheduling.
+//! Leader-only reconcilers: deployment, replica set, disruption budgets, custom resource
+//! definitions, garbage collection, namespaces, nodes, scheduling.
 //!
 //! Every controller observes through informers, plans in a pure function and acts with conditional
 //! writes; it works on keys from a queue and does the same whether it heard of a change or only
@@ -10,6 +10,7 @@ mod backoff;
 mod cluster;
 mod context;
 mod defaults;
+mod definitions;
 mod deployment;
 mod disruption;
 mod events;

@@ -44,9 +44,9 @@ pub(crate) const GATHER: Duration = Duration::from_millis(3);
 /// host that has just started hears of all others within a few gossip rounds.
 pub(crate) const UNKNOWN_NODE_GRACE: Duration = Duration::from_secs(10);
 
-/// Pause between two looks at a namespace whose content is still ending; pods that end bring it
-/// back earlier.
-pub(crate) const NAMESPACE_RECHECK: Duration = Duration::from_secs(1);
+/// Pause between two looks at a namespace or a definition whose objects are still ending; pods that
+/// end bring a namespace back earlier.
+pub(crate) const EMPTYING_RECHECK: Duration = Duration::from_secs(1);
 
 /// How long an event is kept after it was last seen, as in Kubernetes.
 pub(crate) const EVENT_TTL: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);

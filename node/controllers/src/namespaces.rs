@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use k8s_openapi::api::core::v1::Namespace;
-use skein_consensus::{Consistency, ListOptions};
-use skein_objects::{Kind, Propagation, Reason, Scope, StatusError, registry};
-use skein_storage::{Change, DeleteOptions, Storage};
+use skein_objects::{Reason, StatusError};
+use skein_storage::Change;
 
 use crate::{
     cluster::{Cluster, key_of},
-    limits::NAMESPACE_RECHECK,
+    limits::EMPTYING_RECHECK,
     queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
-    writes::concurrently,
+    writes::empty,
 };
 
 /// What a namespace holds until its content is gone.
@@ -70,12 +69,13 @@ impl Reconciler for Controller {
         }
         let storage = &self.cluster.storage;
         let mut left = 0;
-        for kind in registry().all().iter().filter(|kind| kind.scope == Scope::Namespaced) {
-            left += empty(storage, kind, name).await?;
+        let kinds = self.cluster.standby.kinds.fresh().await;
+        for kind in kinds.stored().filter(|kind| kind.is_namespaced()) {
+            left += empty(storage, kind, Some(name)).await?;
         }
         if left > 0 {
             tracing::debug!(namespace = %name, left, "namespace is not empty yet");
-            return Ok(Next::After(NAMESPACE_RECHECK));
+            return Ok(Next::After(EMPTYING_RECHECK));
         }
         let namespaces = storage.typed::<Namespace>();
         let finalized = namespaces.modify("", name, |namespace| {
@@ -91,32 +91,4 @@ impl Reconciler for Controller {
             _ => Ok(Next::Settled),
         }
     }
-}
-
-/// Deletes the objects of one kind that are not on their way out yet, and counts those that will
-/// take a while.
-async fn empty(
-    storage: &Storage,
-    kind: &'static Kind,
-    namespace: &str,
-) -> Result<usize, StatusError> {
-    let list = async || {
-        let all = ListOptions::default();
-        storage.list(kind, Some(namespace), all, Consistency::Linearizable).await
-    };
-    let found = list().await?.records;
-    if found.is_empty() {
-        return Ok(0);
-    }
-    let options =
-        &DeleteOptions { propagation: Some(Propagation::Background), ..DeleteOptions::default() };
-    let deletions =
-        found.iter().map(|record| storage.delete(kind, namespace, &record.key.name, options));
-    for result in concurrently(deletions).await {
-        match result {
-            Err(error) if error.reason != Reason::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(list().await?.records.len())
 }

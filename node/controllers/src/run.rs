@@ -3,8 +3,8 @@
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cluster::Cluster, context::LeaderContext, defaults, deployment, disruption, events,
-    fence::Fenced, garbage, namespaces, nodes, replica_set, scheduling,
+    cluster::Cluster, context::LeaderContext, defaults, definitions, deployment, disruption,
+    events, fence::Fenced, garbage, namespaces, nodes, replica_set, scheduling,
 };
 
 /// Does everything that only the leader does, until cancelled.
@@ -34,6 +34,7 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
         tracing::info!(revision = %term, "leading: controllers start");
         defaults::start(&cluster);
         namespaces::start(&cluster);
+        definitions::start(&cluster);
         nodes::start(&cluster, context);
         scheduling::start(&cluster, context.config.strategy);
         replica_set::start(&cluster);

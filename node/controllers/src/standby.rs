@@ -8,12 +8,13 @@ use k8s_openapi::{
         core::v1::{self, Namespace, Node, ServiceAccount},
         policy::v1::PodDisruptionBudget,
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::de::DeserializeOwned;
 use skein_consensus::{Record, Revision, SharedStore};
 use skein_objects::registry;
-use skein_storage::{Informer, Storage};
+use skein_storage::{Informer, Kinds, Storage};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -32,6 +33,8 @@ pub struct Standby {
     pub(crate) deployments: Informer<Deployment>,
     pub(crate) budgets: Informer<PodDisruptionBudget>,
     pub(crate) accounts: Informer<ServiceAccount>,
+    pub(crate) definitions: Informer<CustomResourceDefinition>,
+    pub(crate) kinds: Kinds,
     pub(crate) graph: Graph,
     /// Since when this host listens for nodes: a leader change does not begin that anew.
     pub(crate) began: Instant,
@@ -44,6 +47,7 @@ impl Standby {
     pub fn start(store: &SharedStore) -> Self {
         let storage = Storage::new(store.clone());
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let kinds = Kinds::start(&storage, &tasks, cancel.clone());
         let standby = Self {
             namespaces: inform(&storage, &tasks, &cancel),
             nodes: inform(&storage, &tasks, &cancel),
@@ -52,7 +56,9 @@ impl Standby {
             deployments: inform(&storage, &tasks, &cancel),
             budgets: inform(&storage, &tasks, &cancel),
             accounts: inform(&storage, &tasks, &cancel),
-            graph: Graph::start(&storage, &tasks, &cancel),
+            definitions: inform(&storage, &tasks, &cancel),
+            graph: Graph::start(&storage, &kinds, &tasks, &cancel),
+            kinds,
             began: Instant::now(),
             tasks,
             cancel,
@@ -82,8 +88,14 @@ impl Standby {
             self.deployments.progress(),
             self.budgets.progress(),
             self.accounts.progress(),
+            self.definitions.progress(),
         ];
-        let all = informers.into_iter().chain(self.graph.progress());
+        // Which kinds there are comes first: the graph has a part for each.
+        if !self.kinds.progress().catch_up(revision).await {
+            return false;
+        }
+        let parts = self.graph.progress(&self.kinds.current());
+        let all = informers.into_iter().chain(&parts);
         let caught_up = futures::future::join_all(all.map(|one| one.catch_up(revision))).await;
         caught_up.into_iter().all(|caught_up| caught_up)
     }
@@ -96,7 +108,7 @@ fn follow_pods(
 ) -> Informer<Pod> {
     let reader = pod::Reader::default();
     let read = Box::new(move |record: &Record| reader.read(record).map(Some));
-    Informer::start(storage, registry().of::<v1::Pod>(), read, tasks, cancel.clone())
+    Informer::start(storage, registry().of::<v1::Pod>().clone(), read, tasks, cancel.clone())
 }
 
 fn inform<T>(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -> Informer<T>

@@ -1,6 +1,7 @@
 //! All controllers together on the in-memory store, with hosts that are simulated: a paused clock
 //! and conditions to wait for, never a pause of its own.
 
+mod custom;
 mod scenarios;
 mod store_faults;
 mod take_over;

@@ -8,7 +8,6 @@ mod document;
 #[cfg(test)]
 mod tests;
 
-use k8s_openapi::Resource;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -104,7 +103,8 @@ fn check_noting(
     };
     settle_type(kind, &mut map)?;
     fill_nulls(&mut map);
-    let object = (kind.check)(&Value::Object(map), &mut noted)
+    let object = kind
+        .check(&Value::Object(map), &mut noted)
         .map_err(|error| cannot_be_handled(kind, &error))?;
     noted.truncate(limits::STRICT_ERRORS);
     match validation {
@@ -137,7 +137,7 @@ fn settle_type(kind: &Kind, map: &mut Map<String, Value>) -> Result<(), StatusEr
         )));
     }
     map.insert("apiVersion".to_owned(), Value::from(expected));
-    map.insert("kind".to_owned(), Value::from(kind.kind));
+    map.insert("kind".to_owned(), Value::from(&*kind.kind));
     Ok(())
 }
 
@@ -156,7 +156,7 @@ fn fill_nulls(object: &mut Map<String, Value>) {
 }
 
 /// Sends a value through its Rust type, noting unknown fields; an error says where it is.
-pub(crate) fn check_as<T: Resource + Serialize + DeserializeOwned>(
+pub(crate) fn check_as<T: Serialize + DeserializeOwned>(
     value: &Value,
     noted: &mut Vec<String>,
 ) -> Result<Value, String> {

@@ -7,6 +7,7 @@
 
 mod apply;
 mod canonical;
+mod custom;
 mod decode;
 mod field;
 mod kind;
@@ -28,13 +29,14 @@ mod token;
 
 pub use apply::{Applier, apply, apply_new};
 pub use canonical::{canonical, revision_chunks, splice_revision};
+pub use custom::{DefinitionRef, custom_kinds};
 pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
 pub use field::{FieldError, FieldErrorKind};
-pub use kind::{Kind, ScalePaths, Scope};
+pub use kind::{Kind, ScalePaths, Scope, Text};
 pub use lifecycle::{
     DeletePlan, Part, Propagation, Stamp, begin_delete, deletion_complete, prepare_create,
     prepare_update,
 };
-pub use registry::{Registry, registry};
+pub use registry::{Registry, registry, warnings};
 pub use status::{Cause, Details, Reason, StatusError};
 pub use token::{JoinToken, JoinTokenSpec, JoinTokenStatus};

@@ -65,17 +65,17 @@ pub fn prepare_create(
     if manager.is_some() {
         remove(&mut object["metadata"], "managedFields");
     }
-    if kind.status && !kind.strategy.keeps_status_on_create() {
+    if kind.status && !kind.strategy().keeps_status_on_create() {
         remove(&mut object, "status");
     }
-    kind.strategy.start(&mut object, stamp);
-    kind.strategy.default(&mut object);
-    kind.strategy.settle(&mut object);
-    prune_nulls(&mut object);
+    kind.strategy().start(&mut object, stamp);
+    kind.strategy().default(&mut object);
+    kind.strategy().settle(&mut object);
+    tidy(kind, &mut object);
     let mut errors = Errors::default();
     let root = Field::root(&object);
     metadata::validate(kind, &root.get("metadata"), &mut errors);
-    kind.strategy.validate(&root, &mut errors);
+    kind.strategy().validate(&root, &mut errors);
     finish(kind, object, errors)
 }
 
@@ -113,14 +113,14 @@ pub fn prepare_update(
         Part::Scale => scale_part(kind, &new, old)?,
     };
     if part != Part::Status {
-        kind.strategy.default(&mut object);
-        prune_nulls(&mut object);
-        if kind.generation && !wanted(&object).eq(wanted(old)) {
+        kind.strategy().default(&mut object);
+        tidy(kind, &mut object);
+        if kind.generation && !wanted(kind, &object).eq(wanted(kind, old)) {
             let generation = old["metadata"]["generation"].as_i64().unwrap_or(0) + 1;
             object["metadata"]["generation"] = json!(generation);
         }
     }
-    kind.strategy.observe(&mut object, old, part, now);
+    kind.strategy().observe(&mut object, old, part, now);
     if let Some(manager) = manager {
         track(kind, old, &mut object, part, manager, now);
     }
@@ -128,10 +128,7 @@ pub fn prepare_update(
     let (root, before) = (Field::root(&object), Field::root(old));
     metadata::validate(kind, &root.get("metadata"), &mut errors);
     metadata::validate_update(&root.get("metadata"), &before.get("metadata"), &mut errors);
-    if part != Part::Status {
-        kind.strategy.validate(&root, &mut errors);
-        kind.strategy.validate_update(&root, &before, &mut errors);
-    }
+    kind.strategy().validate_change(part, &root, &before, &mut errors);
     finish(kind, object, errors)
 }
 
@@ -147,10 +144,23 @@ fn admit_shape(object: &Value) -> Result<(), StatusError> {
 }
 
 /// The members of an object that say what somebody wants: the spec, where it has one.
-fn wanted(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+fn wanted<'o>(kind: &Kind, object: &'o Value) -> impl Iterator<Item = (&'o String, &'o Value)> {
+    let has_status = kind.status;
     let members = object.as_object().into_iter().flatten();
-    members
-        .filter(|(name, _)| !matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"))
+    members.filter(move |(name, _)| match name.as_str() {
+        "apiVersion" | "kind" | "metadata" => false,
+        "status" => !has_status,
+        _ => true,
+    })
+}
+
+/// Drops nulls, apart from those that a custom kind means.
+fn tidy(kind: &Kind, object: &mut Value) {
+    if kind.is_custom() {
+        prune_nulls(&mut object["metadata"]);
+    } else {
+        prune_nulls(object);
+    }
 }
 
 fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {
@@ -181,12 +191,12 @@ fn status_part(mut new: Value, old: &Value) -> Value {
 }
 
 fn scale_part(kind: &Kind, new: &Value, old: &Value) -> Result<Value, StatusError> {
-    let Some(paths) = kind.scale else {
+    let Some(paths) = &kind.scale else {
         return Err(StatusError::no_resource());
     };
     let mut object = old.clone();
     if let (Some(replicas), Some(slot)) =
-        (new.pointer(paths.spec_replicas), object.pointer_mut(paths.spec_replicas))
+        (new.pointer(&paths.spec_replicas), object.pointer_mut(&paths.spec_replicas))
     {
         *slot = replicas.clone();
     }

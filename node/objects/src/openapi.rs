@@ -10,7 +10,7 @@ mod schemas;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hasher};
 use std::sync::LazyLock;
 
@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use crate::kind::Kind;
 use crate::kinds::KINDS;
+use crate::registry::{Registry, registry};
 
 /// The dialect of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,45 +28,51 @@ enum Dialect {
     V3,
 }
 
+/// The documents of this binary's kinds.
 static DOCUMENTS: LazyLock<BTreeMap<String, Bytes>> = LazyLock::new(|| {
-    let names: std::collections::BTreeSet<String> = KINDS.iter().map(group_version).collect();
-    names.into_iter().map(|name| (name.clone(), text(&v3_document(&name)))).collect()
+    let names: BTreeSet<String> = KINDS.iter().map(|kind| group_version(kind)).collect();
+    let document = |name: &String| text(&v3_document(registry(), name));
+    names.into_iter().map(|name| (name.clone(), document(&name))).collect()
 });
-
-static INDEX: LazyLock<Bytes> = LazyLock::new(|| {
-    let entry = |(name, document): (&String, &Bytes)| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write(document);
-        let url = format!("/openapi/v3/{name}?hash={:016X}", hasher.finish());
-        (name.clone(), json!({"serverRelativeURL": url}))
-    };
-    let paths: serde_json::Map<String, Value> = DOCUMENTS.iter().map(entry).collect();
-    text(&json!({"paths": paths}))
-});
-
-static V2: LazyLock<Bytes> = LazyLock::new(|| text(&v2_document()));
-
-static V2_PROTOBUF: LazyLock<Bytes> =
-    LazyLock::new(|| Bytes::from(protobuf::document(&v2_document())));
 
 /// The index at `/openapi/v3`.
-pub fn v3_index() -> Bytes {
-    INDEX.clone()
+pub fn v3_index(registry: &Registry) -> Bytes {
+    let entry = |(name, document): (String, Bytes)| {
+        let mut hasher = DefaultHasher::new();
+        hasher.write(&document);
+        let url = format!("/openapi/v3/{name}?hash={:016X}", hasher.finish());
+        (name, json!({"serverRelativeURL": url}))
+    };
+    let custom: BTreeSet<String> = custom(registry).map(group_version).collect();
+    let custom = custom.into_iter().filter_map(|name| Some((name.clone(), v3(registry, &name)?)));
+    let known = DOCUMENTS.iter().map(|(name, document)| (name.clone(), document.clone()));
+    let paths: serde_json::Map<String, Value> = known.chain(custom).map(entry).collect();
+    text(&json!({"paths": paths}))
 }
 
 /// The document at `/openapi/v3/NAME`, where `NAME` is `api/v1` or `apis/GROUP/VERSION`.
-pub fn v3(name: &str) -> Option<Bytes> {
-    DOCUMENTS.get(name).cloned()
+pub fn v3(registry: &Registry, name: &str) -> Option<Bytes> {
+    if let Some(document) = DOCUMENTS.get(name) {
+        return Some(document.clone());
+    }
+    let is_served = custom(registry).any(|kind| group_version(kind) == name);
+    is_served.then(|| text(&v3_document(registry, name)))
 }
 
 /// The one document at `/openapi/v2`, in JSON.
-pub fn v2() -> Bytes {
-    V2.clone()
+pub fn v2(registry: &Registry) -> Bytes {
+    registry.openapi_v2.get_or_init(|| text(&v2_document(registry))).clone()
 }
 
 /// The one document at `/openapi/v2`, as the protobuf message `openapi.v2.Document`.
-pub fn v2_protobuf() -> Bytes {
-    V2_PROTOBUF.clone()
+pub fn v2_protobuf(registry: &Registry) -> Bytes {
+    let make = || Bytes::from(protobuf::document(&v2_document(registry)));
+    registry.openapi_v2_protobuf.get_or_init(make).clone()
+}
+
+/// The kinds whose groups are not of this binary.
+fn custom(registry: &Registry) -> impl Iterator<Item = &Kind> {
+    registry.all().iter().map(|kind| &**kind).filter(|kind| kind.is_custom())
 }
 
 /// `api/v1` or `apis/apps/v1`.
@@ -74,8 +81,8 @@ fn group_version(kind: &Kind) -> String {
     format!("{prefix}/{}", kind.api_version())
 }
 
-fn v2_document() -> Value {
-    let kinds: Vec<&Kind> = KINDS.iter().collect();
+fn v2_document(registry: &Registry) -> Value {
+    let kinds: Vec<&Kind> = registry.all().iter().map(|kind| &**kind).collect();
     json!({
         "swagger": "2.0",
         "info": info(),
@@ -84,8 +91,9 @@ fn v2_document() -> Value {
     })
 }
 
-fn v3_document(name: &str) -> Value {
-    let kinds: Vec<&Kind> = KINDS.iter().filter(|kind| group_version(kind) == name).collect();
+fn v3_document(registry: &Registry, name: &str) -> Value {
+    let all = registry.all().iter().map(|kind| &**kind);
+    let kinds: Vec<&Kind> = all.filter(|kind| group_version(kind) == name).collect();
     json!({
         "openapi": "3.0.0",
         "info": info(),

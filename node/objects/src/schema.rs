@@ -12,7 +12,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value};
 
-use crate::kind::Kind;
+use crate::kind::{Kind, Typing};
 use crate::kinds::KINDS;
 
 /// Where the schemas live in an OpenAPI v3 document.
@@ -43,8 +43,10 @@ static DEFINITIONS: LazyLock<Map<String, Value>> = LazyLock::new(build);
 fn build() -> Map<String, Value> {
     let settings = SchemaSettings::openapi3().with(|settings| settings.transforms.clear());
     let mut generator = SchemaGenerator::new(settings);
-    for kind in KINDS {
-        (kind.schema)(&mut generator);
+    for kind in KINDS.iter() {
+        if let Typing::Known(known) = &kind.typing {
+            (known.schema)(&mut generator);
+        }
     }
     for (_, add) in SHARED {
         add(&mut generator);
@@ -55,6 +57,11 @@ fn build() -> Map<String, Value> {
 /// Every type by its OpenAPI name, such as `io.k8s.api.core.v1.Pod`.
 pub(crate) fn definitions() -> &'static Map<String, Value> {
     &DEFINITIONS
+}
+
+/// What a `$ref` to a type is.
+pub(crate) fn reference_to(name: &str) -> String {
+    format!("{PREFIX}{name}")
 }
 
 /// The name a `$ref` points to.
@@ -74,12 +81,24 @@ const ANY: &Value = &Value::Null;
 
 impl<'s> TypeRef<'s> {
     /// The type of a kind.
-    pub(crate) fn of(kind: &Kind) -> TypeRef<'static> {
-        let wanted = (kind.schema_name)();
-        match DEFINITIONS.get_key_value(wanted.as_ref()) {
+    pub(crate) fn of(kind: &'s Kind) -> TypeRef<'s> {
+        if let Typing::Custom(definition) = &kind.typing {
+            return TypeRef { name: "", schema: definition.published() };
+        }
+        match DEFINITIONS.get_key_value(kind.schema_name().as_ref()) {
             Some((name, schema)) => TypeRef { name, schema },
             None => TypeRef { name: "", schema: ANY },
         }
+    }
+
+    /// The schema.
+    pub(crate) fn schema(self) -> &'s Value {
+        self.schema
+    }
+
+    /// What the schema itself says of it.
+    pub(crate) fn extension(self, name: &str) -> Option<&'s Value> {
+        self.schema.get(name)
     }
 
     fn resolve(schema: &Value) -> TypeRef<'_> {

@@ -150,8 +150,8 @@ impl StatusError {
 
     fn about(mut self, kind: &Kind, name: &str) -> Self {
         self.details.name = name.to_owned();
-        self.details.group = kind.group.to_owned();
-        self.details.kind = kind.plural.to_owned();
+        self.details.group = kind.group.clone().into_owned();
+        self.details.kind = kind.plural.clone().into_owned();
         self
     }
 
@@ -223,7 +223,7 @@ impl StatusError {
         };
         let message = format!("{} {name:?} is invalid: {list}", kind.kind);
         let mut status = Self::new(Reason::Invalid, message).about(kind, name);
-        status.details.kind = kind.kind.to_owned();
+        status.details.kind = kind.kind.clone().into_owned();
         status.details.causes = errors
             .into_iter()
             .map(|error| Cause {

@@ -59,6 +59,19 @@ pub(crate) trait Strategy: Sync {
     /// Checks a change.
     fn validate_update(&self, _new: &Field<'_>, _old: &Field<'_>, _errors: &mut Errors) {}
 
+    /// Checks a change of a part, by itself and against what was.
+    fn validate_change(&self, part: Part, new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+        if part != Part::Status {
+            self.validate(new, errors);
+            self.validate_update(new, old, errors);
+        }
+    }
+
+    /// What whoever writes the object should know, as sentences.
+    fn warnings(&self, _object: &Value) -> Vec<String> {
+        Vec::new()
+    }
+
     /// How the object ends when somebody deletes it.
     fn ending(&self, _object: &Value, _grace_seconds: Option<u64>) -> Ending {
         Ending::AtOnce

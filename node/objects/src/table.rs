@@ -16,18 +16,21 @@ mod storage;
 mod tests;
 mod workload;
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::custom::JsonPath;
 use crate::kind::Kind;
 
 pub(crate) use access::{BINDING, CERTIFICATE_REQUEST};
 pub use age::duration as human_duration;
 pub(crate) use batch::{CRON_JOB, JOB};
 pub(crate) use columns::{
-    CONFIG_MAP, CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, EVENT, HOOKS, JOIN_TOKEN, LEASE,
-    NAMESPACE, NODE, PLAIN, POD, POD_TEMPLATE, REPLICA_SET, RUNTIME_CLASS, SECRET, SERVICE_ACCOUNT,
-    STATEFUL_SET,
+    AGE, CONFIG_MAP, CONTROLLER_REVISION, DAEMON_SET, DEPLOYMENT, EVENT, HOOKS, JOIN_TOKEN, LEASE,
+    NAME, NAMESPACE, NODE, PLAIN, POD, POD_TEMPLATE, REPLICA_SET, RUNTIME_CLASS, SECRET,
+    SERVICE_ACCOUNT, STATEFUL_SET,
 };
 pub(crate) use network::{
     ENDPOINT_SLICE, ENDPOINTS, INGRESS, INGRESS_CLASS, NETWORK_POLICY, SERVICE,
@@ -37,7 +40,7 @@ pub(crate) use storage::{CLAIM, CSI_DRIVER, CSI_NODE, STORAGE_CLASS, VOLUME, VOL
 
 /// Where the text of a cell comes from.
 #[derive(Clone, Copy)]
-pub(crate) enum Cell {
+pub(crate) enum Cell<'k> {
     /// The text or number at a JSON pointer, `<none>` when it is absent.
     Text(&'static str),
     /// The text or number at a JSON pointer, nothing when it is absent.
@@ -50,20 +53,22 @@ pub(crate) enum Cell {
     Count(&'static str),
     /// Anything else.
     Computed(fn(&Value, Timestamp) -> Value),
+    /// What a custom column finds first, as the type it says it is.
+    Found(&'k JsonPath, &'k str),
 }
 
 /// One column of a table.
 #[derive(Clone, Copy)]
-pub struct Column {
-    name: &'static str,
-    format: &'static str,
-    priority: u8,
-    cell: Cell,
-    description: &'static str,
+pub struct Column<'k> {
+    pub(crate) name: &'k str,
+    pub(crate) format: &'k str,
+    pub(crate) priority: i64,
+    pub(crate) cell: Cell<'k>,
+    pub(crate) description: &'k str,
 }
 
-impl Column {
-    pub(crate) const fn new(name: &'static str, cell: Cell, description: &'static str) -> Self {
+impl<'k> Column<'k> {
+    pub(crate) const fn new(name: &'k str, cell: Cell<'k>, description: &'k str) -> Self {
         Self { name, format: "", priority: 0, cell, description }
     }
 
@@ -79,7 +84,7 @@ impl Column {
     }
 
     /// The header, as `kubectl` writes it in capitals.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &'k str {
         self.name
     }
 
@@ -92,6 +97,7 @@ impl Column {
     pub fn to_value(&self) -> Value {
         let kind = match self.cell {
             Cell::Number(_) => "integer",
+            Cell::Found(_, kind) => kind,
             _ => "string",
         };
         json!({
@@ -111,6 +117,7 @@ impl Column {
             Cell::Age(at) => Value::from(age::since(object.pointer(at), now)),
             Cell::Count(at) => Value::from(count(object.pointer(at))),
             Cell::Computed(compute) => compute(object, now),
+            Cell::Found(path, kind) => found(path.first(object), kind, now),
         }
     }
 }
@@ -134,12 +141,26 @@ fn count(value: Option<&Value>) -> usize {
     }
 }
 
-/// The columns of a kind.
-pub fn columns(kind: &Kind) -> &'static [Column] {
-    kind.columns
+/// A cell of a custom column; one of another type than it says is empty, as nothing is.
+fn found(value: Option<&Value>, kind: &str, now: Timestamp) -> Value {
+    let Some(value) = value.filter(|value| !value.is_null()) else { return Value::Null };
+    match kind {
+        "integer" | "number" if value.is_number() => value.clone(),
+        "boolean" if value.is_boolean() => value.clone(),
+        "date" => Value::from(age::since(Some(value), now)),
+        "string" => Value::from(text(Some(value), "")),
+        _ => Value::Null,
+    }
 }
 
-/// The cells of an object, one for each of its kind's columns.
-pub fn row(kind: &Kind, object: &Value, now: Timestamp) -> Vec<Value> {
-    kind.columns.iter().map(|column| column.cell(object, now)).collect()
+/// The columns of a kind.
+pub fn columns(kind: &Kind) -> Cow<'_, [Column<'_>]> {
+    kind.columns()
+}
+
+/// The cells of an object as it is stored, one for each of its kind's columns.
+pub fn row(kind: &Kind, stored: Value, now: Timestamp) -> Vec<Value> {
+    // The columns of this binary's kinds read what is stored, in whichever version it is asked for.
+    let object = if kind.is_custom() { kind.to_served(stored) } else { stored };
+    kind.columns().iter().map(|column| column.cell(&object, now)).collect()
 }

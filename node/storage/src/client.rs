@@ -1,6 +1,6 @@
 //! The typed face of [`Storage`].
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, sync::Arc};
 
 use k8s_openapi::{Metadata, Resource, apimachinery::pkg::apis::meta::v1::ObjectMeta};
 use serde::{Serialize, de::DeserializeOwned};
@@ -38,7 +38,7 @@ where
     T: Resource + Metadata<Ty = ObjectMeta> + Serialize + DeserializeOwned,
 {
     /// The kind of `T`.
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &'static Arc<Kind> {
         registry().of::<T>()
     }
 

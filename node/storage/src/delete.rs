@@ -1,5 +1,7 @@
 //! Deleting: at once, gracefully, or when the finalizers are gone.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use skein_consensus::{Record, Revision};
 use skein_objects::{DeletePlan, Kind, Propagation, StatusError, begin_delete};
@@ -50,7 +52,7 @@ impl Storage {
     /// unknown.
     pub async fn delete(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         name: &str,
         options: &DeleteOptions,
@@ -70,7 +72,7 @@ impl Storage {
 }
 
 fn decide(
-    kind: &'static Kind,
+    kind: &Arc<Kind>,
     name: &str,
     record: &Record,
     options: &DeleteOptions,

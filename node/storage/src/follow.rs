@@ -63,7 +63,7 @@ impl Progress {
 /// Starts keeping `copy` current with all objects of `kind`, until cancelled.
 pub fn follow(
     storage: &Storage,
-    kind: &'static Kind,
+    kind: Arc<Kind>,
     copy: Arc<dyn LocalCopy>,
     tasks: &TaskTracker,
     cancel: CancellationToken,
@@ -84,7 +84,7 @@ pub fn follow(
 /// The task behind a copy.
 struct Follower {
     storage: Storage,
-    kind: &'static Kind,
+    kind: Arc<Kind>,
     copy: Arc<dyn LocalCopy>,
     seen: watch::Sender<Option<Revision>>,
     hurry: Arc<Notify>,
@@ -111,7 +111,7 @@ impl Follower {
                 }
                 Ok(Ended::Closed) => must_list = false,
                 Err(error) => {
-                    tracing::debug!(kind = self.kind.kind, %error, "a local copy falls behind");
+                    tracing::debug!(kind = %self.kind.kind, %error, "a local copy falls behind");
                     must_list = error.reason == Reason::Expired || self.seen.borrow().is_none();
                 }
             }
@@ -125,7 +125,7 @@ impl Follower {
             None => Consistency::Any,
             Some(revision) => Consistency::AtLeast(revision),
         };
-        let list = self.storage.list(self.kind, None, ListOptions::default(), consistency).await?;
+        let list = self.storage.list(&self.kind, None, ListOptions::default(), consistency).await?;
         let revision = list.revision;
         self.copy.replace(list);
         self.seen.send_replace(Some(revision));
@@ -135,7 +135,7 @@ impl Follower {
     /// Takes every change until the watch ends or somebody is in a hurry.
     async fn changes(&self) -> Result<Ended, StatusError> {
         let from = self.seen.borrow().unwrap_or_default();
-        let mut changes = self.storage.watch(self.kind, None, from).await?;
+        let mut changes = self.storage.watch(&self.kind, None, from).await?;
         let mut seen = from;
         loop {
             let batch = tokio::select! {

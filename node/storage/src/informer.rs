@@ -44,7 +44,7 @@ where
     /// Starts following all objects of type `T`, until cancelled, and keeps them whole.
     pub fn whole(storage: &Storage, tasks: &TaskTracker, cancel: CancellationToken) -> Self {
         let read = Box::new(|record: &Record| read_whole(record).map(Some));
-        Self::start(storage, registry().of::<T>(), read, tasks, cancel)
+        Self::start(storage, registry().of::<T>().clone(), read, tasks, cancel)
     }
 }
 
@@ -53,7 +53,7 @@ impl<V: View> Informer<V> {
     /// them.
     pub fn start(
         storage: &Storage,
-        kind: &'static Kind,
+        kind: Arc<Kind>,
         read: Read<V>,
         tasks: &TaskTracker,
         cancel: CancellationToken,

@@ -31,3 +31,7 @@ pub(crate) const RECORDER_DEADLINE: Duration = Duration::from_secs(5);
 
 /// Bytes of an event's message, as in Kubernetes.
 pub(crate) const EVENT_MESSAGE_BYTES: usize = 1024;
+
+/// After how many seconds to try again what a definition that has just changed refused: what a host
+/// knows of definitions is behind by milliseconds.
+pub(crate) const DEFINITION_RETRY_SECONDS: u32 = 1;

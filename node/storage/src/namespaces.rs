@@ -4,7 +4,10 @@
 //! itself decides and a remembered revision can be out of date without harm: the check fails and
 //! the namespace is read again.
 
-use std::{collections::HashMap, sync::Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use k8s_openapi::api::core::v1::Namespace;
 use serde_json::Value;
@@ -49,7 +52,7 @@ impl Storage {
     /// `NotFound` for the namespace, `Forbidden` while it is being removed.
     pub(crate) async fn namespace_check(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         name: &str,
     ) -> Result<Operation, StatusError> {

@@ -12,7 +12,7 @@ use skein_objects::{Kind, StatusError, splice_revision};
 #[derive(Clone)]
 pub struct Object {
     /// Its kind.
-    pub kind: &'static Kind,
+    pub kind: Arc<Kind>,
     /// Its bytes and revisions. [`Revision`] zero marks the result of a dry run that would make it.
     pub record: Record,
 }
@@ -23,11 +23,6 @@ impl Object {
         self.record.modified
     }
 
-    /// Its JSON with `metadata.resourceVersion`, without decoding it.
-    pub fn bytes(&self) -> Bytes {
-        with_revision(&self.record)
-    }
-
     /// Its JSON as a tree, with `metadata.resourceVersion`.
     pub fn value(&self) -> Result<Value, StatusError> {
         self.decode()
@@ -35,7 +30,11 @@ impl Object {
 
     /// The object as a type, with `metadata.resourceVersion`.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, StatusError> {
-        read_whole(&self.record)
+        if self.kind.serves_as_stored() {
+            return read_whole(&self.record);
+        }
+        let served = self.kind.to_served(read_whole(&self.record)?);
+        serde_json::from_value(served).map_err(|error| unreadable(&self.record, &error))
     }
 }
 
@@ -74,7 +73,7 @@ fn unreadable(record: &Record, error: &serde_json::Error) -> StatusError {
 /// A consistent view of objects of one kind.
 pub struct ObjectList {
     /// Their kind.
-    pub kind: &'static Kind,
+    pub kind: Arc<Kind>,
     /// In order of namespace and name.
     pub records: Vec<Arc<Record>>,
     /// The revision of the store they were read at; a watch from here misses nothing.
@@ -86,6 +85,8 @@ pub struct ObjectList {
 impl ObjectList {
     /// The records as objects.
     pub fn objects(&self) -> impl Iterator<Item = Object> + '_ {
-        self.records.iter().map(|record| Object { kind: self.kind, record: Record::clone(record) })
+        self.records
+            .iter()
+            .map(|record| Object { kind: self.kind.clone(), record: Record::clone(record) })
     }
 }

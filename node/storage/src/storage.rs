@@ -37,14 +37,14 @@ impl Storage {
     /// `NotFound`; `ServiceUnavailable` where the consistency asked for cannot be had.
     pub async fn get(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         name: &str,
         consistency: Consistency,
     ) -> Result<Object, StatusError> {
         let record = self.read(&key_of(kind, namespace, name), consistency).await?;
         let record = record.ok_or_else(|| StatusError::not_found(kind, name))?;
-        Ok(Object { kind, record })
+        Ok(Object { kind: kind.clone(), record })
     }
 
     /// Reads the objects of a kind, of one namespace or of all.
@@ -53,7 +53,7 @@ impl Storage {
     /// `ServiceUnavailable` where the consistency asked for cannot be had.
     pub async fn list(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: Option<&str>,
         options: ListOptions,
         consistency: Consistency,
@@ -61,7 +61,7 @@ impl Storage {
         let range = range_of(kind, namespace);
         let listing = self.store.list(&range, options, consistency).await.map_err(read_error)?;
         Ok(ObjectList {
-            kind,
+            kind: kind.clone(),
             records: listing.records,
             revision: listing.revision,
             remaining: listing.remaining,
@@ -75,7 +75,7 @@ impl Storage {
     /// item; `ServiceUnavailable` where no replica answers.
     pub async fn watch(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: Option<&str>,
         from: Revision,
     ) -> Result<WatchEvents, StatusError> {

@@ -1,5 +1,7 @@
 //! The promises of [`Storage`] against the in-memory store.
 
+use std::sync::Arc;
+
 use k8s_openapi::{
     api::core::v1::{ConfigMap, Namespace, Pod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -13,11 +15,11 @@ use crate::{DeleteOptions, Deleted, Manager, Object, Preconditions, Storage, Wri
 const WRITE: WriteOptions = WriteOptions { dry_run: false, manager: Manager::Own };
 const DRY_RUN: WriteOptions = WriteOptions { dry_run: true, manager: Manager::Own };
 
-fn pods() -> &'static Kind {
+fn pods() -> &'static Arc<Kind> {
     registry().of::<Pod>()
 }
 
-fn config_maps() -> &'static Kind {
+fn config_maps() -> &'static Arc<Kind> {
     registry().of::<ConfigMap>()
 }
 
@@ -44,11 +46,11 @@ fn pod(name: &str) -> Value {
         "spec": {"containers": [{"name": "main", "image": "hello"}]}})
 }
 
-async fn create(storage: &Storage, kind: &'static Kind, object: Value) -> Object {
+async fn create(storage: &Storage, kind: &Arc<Kind>, object: Value) -> Object {
     storage.create(kind, "default", object, &WRITE).await.unwrap()
 }
 
-async fn exists(storage: &Storage, kind: &'static Kind, name: &str) -> bool {
+async fn exists(storage: &Storage, kind: &Arc<Kind>, name: &str) -> bool {
     match storage.get(kind, "default", name, Consistency::Linearizable).await {
         Ok(_) => true,
         Err(error) if error.reason == Reason::NotFound => false,

@@ -1,6 +1,9 @@
 //! Writing: create, update, modify and bind, and the loop they share.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use rand::Rng;
 use serde_json::{Value, json};
 use skein_consensus::{
@@ -14,7 +17,7 @@ use skein_objects::{
 use crate::{
     Object, Storage,
     error::write_error,
-    limits::{GENERATED_NAME_ATTEMPTS, WRITE_ATTEMPTS},
+    limits::{DEFINITION_RETRY_SECONDS, GENERATED_NAME_ATTEMPTS, WRITE_ATTEMPTS},
     object::stored_value,
     storage::key_of,
 };
@@ -62,7 +65,7 @@ pub struct WriteOptions {
 pub(crate) enum Decision {
     /// Leave it as it is.
     Keep,
-    /// Write these contents.
+    /// Write these contents, in the version stored.
     Put(Value),
     /// Remove it.
     Remove,
@@ -99,7 +102,7 @@ impl Storage {
     /// outcome is unknown.
     pub async fn create(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         object: Value,
         options: &WriteOptions,
@@ -117,7 +120,7 @@ impl Storage {
 
     async fn create_once(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         object: Value,
         options: &WriteOptions,
@@ -125,12 +128,15 @@ impl Storage {
         let stamp = fresh_stamp();
         let prepared = prepare_create(kind, object, namespace, &stamp, options.manager.name())?;
         let name = prepared.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+        let name = &*name.to_owned();
         let key = key_of(kind, namespace, name);
-        let value = canonical(&prepared);
+        let value = canonical(&kind.to_stored(prepared));
         let put =
             Operation::Put { key: key.clone(), value: value.clone(), when: Precondition::Absent };
         for _ in 0..WRITE_ATTEMPTS {
             let mut operations = vec![put.clone()];
+            operations.extend(definition_check(kind, name)?);
+            let definition_checks = operations.len() - 1;
             if kind.scope == Scope::Namespaced {
                 operations.push(self.namespace_check(kind, namespace, name).await?);
             }
@@ -138,14 +144,20 @@ impl Storage {
                 if self.read(&key, Consistency::Linearizable).await?.is_some() {
                     return Err(StatusError::already_exists(kind, name));
                 }
-                return Ok(object_of(kind, key, value, Revision(0), Revision(0)));
+                return Ok(object_of(kind.clone(), key, value, Revision(0), Revision(0)));
             }
             match self.attempt(operations).await? {
                 Attempt::Applied(revisions) => {
                     let revision = first(&revisions);
-                    return Ok(object_of(kind, key, value, revision, revision));
+                    return Ok(object_of(kind.clone(), key, value, revision, revision));
                 }
                 Attempt::Refused(0) => return Err(StatusError::already_exists(kind, name)),
+                Attempt::Refused(at) if at <= definition_checks => {
+                    return Err(StatusError::too_many_requests(
+                        format!("the definition of {} has just changed", kind.kind),
+                        DEFINITION_RETRY_SECONDS,
+                    ));
+                }
                 Attempt::Refused(_) => self.namespaces.forget(namespace),
             }
         }
@@ -158,7 +170,7 @@ impl Storage {
     /// `NotFound`, `Conflict`, `Invalid`; `Timeout` where the outcome is unknown.
     pub async fn update(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         name: &str,
         part: Part,
@@ -187,7 +199,7 @@ impl Storage {
     /// unknown.
     pub async fn modify(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         namespace: &str,
         name: &str,
         part: Part,
@@ -197,7 +209,7 @@ impl Storage {
         let key = key_of(kind, namespace, name);
         let outcome = self
             .rewrite(kind, key, options, |record| {
-                let object = Object { kind, record: record.clone() };
+                let object = Object { kind: kind.clone(), record: record.clone() };
                 let changed = change(object.value()?)?;
                 if expected_revision(&changed)?.is_some_and(|expected| expected != record.modified)
                 {
@@ -236,7 +248,7 @@ impl Storage {
     /// guarded by its precondition, one that does not is made again on fresh data.
     pub(crate) async fn rewrite(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         key: Key,
         options: &WriteOptions,
         mut decide: impl FnMut(&Record) -> Result<Decision, StatusError> + Send,
@@ -254,7 +266,9 @@ impl Storage {
             match decide(&record) {
                 Err(_) | Ok(Decision::Keep) if !fresh => {}
                 Err(error) => return Err(error),
-                Ok(Decision::Keep) => return Ok(Outcome::Stands(Object { kind, record })),
+                Ok(Decision::Keep) => {
+                    return Ok(Outcome::Stands(Object { kind: kind.clone(), record }));
+                }
                 Ok(decision) => {
                     if let Some(outcome) = self.carry_out(kind, record, decision, options).await? {
                         return Ok(outcome);
@@ -269,7 +283,7 @@ impl Storage {
     /// `None` where the record has changed in the meantime.
     async fn carry_out(
         &self,
-        kind: &'static Kind,
+        kind: &Arc<Kind>,
         record: Record,
         decision: Decision,
         options: &WriteOptions,
@@ -277,7 +291,9 @@ impl Storage {
         let key = record.key.clone();
         let when = Precondition::Unchanged(record.modified);
         let (operation, value) = match decision {
-            Decision::Keep => return Ok(Some(Outcome::Stands(Object { kind, record }))),
+            Decision::Keep => {
+                return Ok(Some(Outcome::Stands(Object { kind: kind.clone(), record })));
+            }
             Decision::Remove => (Operation::Delete { key: key.clone(), when }, None),
             Decision::Put(value) => {
                 let value = canonical(&value);
@@ -294,8 +310,13 @@ impl Storage {
             }
         };
         Ok(Some(match value {
-            Some(value) => Outcome::Stands(object_of(kind, key, value, record.created, modified)),
-            None => Outcome::Removed(Object { kind, record: Record { modified, ..record } }),
+            Some(value) => {
+                Outcome::Stands(object_of(kind.clone(), key, value, record.created, modified))
+            }
+            None => Outcome::Removed(Object {
+                kind: kind.clone(),
+                record: Record { modified, ..record },
+            }),
         }))
     }
 
@@ -317,16 +338,33 @@ fn decide_update(
     part: Part,
     options: &WriteOptions,
 ) -> Result<Decision, StatusError> {
-    let old = stored_value(record)?;
+    let old = kind.to_served(stored_value(record)?);
     let manager = options.manager.name();
     let updated = prepare_update(kind, new, &old, part, Timestamp::now(), manager)?;
-    Ok(if deletion_complete(kind, &updated) {
-        Decision::Remove
-    } else if canonical(&updated) == record.value {
-        Decision::Keep
-    } else {
-        Decision::Put(updated)
-    })
+    if deletion_complete(kind, &updated) {
+        return Ok(Decision::Remove);
+    }
+    let updated = kind.to_stored(updated);
+    Ok(if canonical(&updated) == record.value { Decision::Keep } else { Decision::Put(updated) })
+}
+
+/// The check that a custom kind is still as this host knows it, so that nothing is made of a kind
+/// that is being removed.
+fn definition_check(kind: &Kind, name: &str) -> Result<Option<Operation>, StatusError> {
+    let Some(definition) = kind.definition() else { return Ok(None) };
+    if definition.is_ending {
+        let mut error = StatusError::method_not_allowed("create");
+        error.message = format!(
+            "create of {name:?} is not allowed while custom resource definition {} is terminating",
+            definition.name
+        );
+        return Err(error);
+    }
+    let definitions = registry().of::<CustomResourceDefinition>();
+    Ok(Some(Operation::Check {
+        key: key_of(definitions, "", definition.name),
+        when: Precondition::Unchanged(Revision(definition.revision)),
+    }))
 }
 
 fn bound(
@@ -403,7 +441,7 @@ fn fresh_stamp() -> Stamp {
 }
 
 fn object_of(
-    kind: &'static Kind,
+    kind: Arc<Kind>,
     key: Key,
     value: bytes::Bytes,
     created: Revision,

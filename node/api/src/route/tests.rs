@@ -1,7 +1,9 @@
+use skein_objects::registry;
+
 use super::*;
 
 fn objects(path: &str) -> Target {
-    match route(path) {
+    match route(path, registry()) {
         Ok(Route::Objects(target)) => target,
         other => panic!("{path}: {other:?}"),
     }
@@ -51,7 +53,7 @@ fn what_is_not_served_is_not_found() {
         "/api/v1/namespaces/a/configmaps/b/status",
         "/api/v1/namespaces/a/pods/b/log/more",
     ] {
-        assert_eq!(route(path).map_err(|error| error.code), Err(404), "{path}");
+        assert_eq!(route(path, registry()).map_err(|error| error.code), Err(404), "{path}");
     }
 }
 

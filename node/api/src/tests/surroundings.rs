@@ -100,16 +100,6 @@ async fn the_cluster_answers_for_itself() {
 }
 
 #[tokio::test]
-async fn there_are_no_custom_resources() {
-    let api = Api::start().await;
-    let path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
-    let list = api.client().get(path).await.ok();
-    assert_eq!(list["kind"], "CustomResourceDefinitionList");
-    assert_eq!(list["items"], json!([]));
-    assert_eq!(api.client().post(path, &json!({})).await.code, 405);
-}
-
-#[tokio::test]
 async fn a_connection_that_never_says_a_word_does_not_delay_the_end() {
     let api = Api::start().await;
     let silent = tokio::net::TcpStream::connect(api.server.local_addr()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::Value;
-use skein_objects::{StatusError, decode, parse};
+use skein_objects::{StatusError, decode, parse, warnings};
 
 use super::answer;
 use crate::{
@@ -16,8 +16,9 @@ pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S
     let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
     let (bytes, media) = call.read_object().await?;
-    let kind = call.target.kind;
-    let decoded = decode(kind, &bytes, media, validation)?;
+    let kind = &call.target.kind;
+    let mut decoded = decode(kind, &bytes, media, validation)?;
+    decoded.warnings.extend(warnings(kind, &decoded.object));
     let namespace = call.target.namespace();
     let object = service.storage.create(kind, namespace, decoded.object, &options).await?;
     Ok(reply::warn(answer(&call, StatusCode::CREATED, &object)?, &decoded.warnings))
@@ -36,5 +37,5 @@ pub(super) async fn bind(service: &Service, mut call: Call) -> Result<Reply, Sta
         let uid = text("/metadata/uid").filter(|uid| !uid.is_empty());
         service.storage.bind(target.namespace(), target.name(), node, uid).await?;
     }
-    Ok(reply::success(StatusCode::CREATED, target.kind, target.name(), None))
+    Ok(reply::success(StatusCode::CREATED, &target.kind, target.name(), None))
 }

@@ -25,13 +25,13 @@ pub(super) async fn delete(service: &Service, mut call: Call) -> Result<Reply, S
     let options = read_options(&mut call).await?;
     let target = &call.target;
     let deleted =
-        service.storage.delete(target.kind, target.namespace(), target.name(), &options).await?;
+        service.storage.delete(&target.kind, target.namespace(), target.name(), &options).await?;
     match deleted {
         Deleted::Marked(object) => answer(&call, StatusCode::OK, &object),
         Deleted::Removed(object) => {
             let value = object.value()?;
             let uid = value["metadata"]["uid"].as_str();
-            Ok(reply::success(StatusCode::OK, target.kind, target.name(), uid))
+            Ok(reply::success(StatusCode::OK, &target.kind, target.name(), uid))
         }
     }
 }
@@ -43,16 +43,16 @@ pub(super) async fn delete_collection(
 ) -> Result<Reply, StatusError> {
     let options = Arc::new(read_options(&mut call).await?);
     let target = &call.target;
-    let filter = Filter::new(target.kind, None, &call.query)?;
+    let filter = Filter::new(&target.kind, None, &call.query)?;
     let page = list::PageOptions::all(Consistency::Linearizable);
     let namespace = target.namespace.as_deref();
     let storage = &service.storage;
-    let found = list::collect(storage, target.kind, namespace, &filter, page).await?;
+    let found = list::collect(storage, &target.kind, namespace, &filter, page).await?;
     let deletions = found.records.into_iter().map(|record| {
         let options = options.clone();
         async move {
             let (namespace, name) = (record.key.namespace.clone(), record.key.name.clone());
-            match storage.delete(target.kind, &namespace, &name, &options).await {
+            match storage.delete(&target.kind, &namespace, &name, &options).await {
                 Ok(Deleted::Marked(object) | Deleted::Removed(object)) => {
                     Ok(Some(Arc::new(object.record)))
                 }
@@ -66,7 +66,7 @@ pub(super) async fn delete_collection(
         .try_filter_map(|record| async move { Ok(record) })
         .try_collect()
         .await?;
-    let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
+    let form = Form::new(&target.kind, media::shape(&call.headers)?, &call.query)?;
     let meta = ListMeta { revision: found.meta.revision, ..ListMeta::default() };
     list::reply(form, meta, deleted)
 }

@@ -25,7 +25,7 @@ pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, St
     let eviction = if bytes.is_empty() { Value::Null } else { parse(&bytes, media)? };
     let options = options_from(&eviction["deleteOptions"], &call.query)?;
     let target = &call.target;
-    let (kind, namespace, name) = (target.kind, target.namespace(), target.name());
+    let (kind, namespace, name) = (&target.kind, target.namespace(), target.name());
     if eviction["metadata"]["name"].as_str().is_some_and(|own| !own.is_empty() && own != name) {
         let rule = "name in URL does not match name in Eviction object";
         return Err(StatusError::bad_request(rule));

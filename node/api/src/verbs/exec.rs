@@ -57,7 +57,7 @@ pub(super) async fn exec(
     })?;
     let conversation = service.hosts.exec(&node, request).await?;
     let cancel = service.cancel.clone();
-    service.conversations.spawn(async move {
+    service.tasks.spawn(async move {
         carry(upgrade, conversation, cancel).await;
         drop(permit);
     });
@@ -68,7 +68,7 @@ pub(super) async fn exec(
 async fn asked(service: &Service, call: &Call) -> Result<(Asked, PodStatus), StatusError> {
     let (target, consistency) = (&call.target, call.consistency(Version::Latest));
     let object =
-        service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
+        service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
     let pod: Pod = object.decode()?;
     let status = pod.status.clone().unwrap_or_default();
     Ok((request(call, pod)?, status))

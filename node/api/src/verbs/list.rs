@@ -46,13 +46,13 @@ pub(super) struct Page {
 /// The objects that the selectors let through.
 pub(super) async fn list(service: &Service, call: &Call) -> Result<Reply, StatusError> {
     let target = &call.target;
-    let filter = Filter::new(target.kind, target.name.as_deref(), &call.query)?;
-    let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
+    let filter = Filter::new(&target.kind, target.name.as_deref(), &call.query)?;
+    let form = Form::new(&target.kind, media::shape(&call.headers)?, &call.query)?;
     let version = call.query.version()?;
-    let options = page_options(target.kind, &call.query, call.consistency(version))?;
+    let options = page_options(&target.kind, &call.query, call.consistency(version))?;
     check_match(&call.query, version)?;
     let page =
-        collect(&service.storage, target.kind, target.namespace.as_deref(), &filter, options)
+        collect(&service.storage, &target.kind, target.namespace.as_deref(), &filter, options)
             .await?;
     if let (Some("Exact"), Version::At(revision)) =
         (call.query.get("resourceVersionMatch"), version)
@@ -115,7 +115,7 @@ fn parse_token(kind: &Kind, token: &str) -> Option<(Key, Revision)> {
 /// Reads a page of what `filter` lets through.
 pub(super) async fn collect(
     storage: &Storage,
-    kind: &'static Kind,
+    kind: &Arc<Kind>,
     namespace: Option<&str>,
     filter: &Filter,
     options: PageOptions,

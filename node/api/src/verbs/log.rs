@@ -23,7 +23,7 @@ pub(super) async fn log(
     let target = &call.target;
     let object = service
         .storage
-        .get(target.kind, target.namespace(), target.name(), call.consistency(Version::Latest))
+        .get(&target.kind, target.namespace(), target.name(), call.consistency(Version::Latest))
         .await?;
     let pod: Pod = object.decode()?;
     let spec = pod.spec.unwrap_or_default();

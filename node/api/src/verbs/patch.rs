@@ -7,6 +7,7 @@ use skein_objects::{
     Applier, FieldValidation, Kind, MediaType, Part, Reason, StatusError, apply, apply_new, check,
     decode, parse,
     patch::{json_patch, merge_patch, strategic_merge_patch},
+    warnings,
 };
 use skein_storage::{Manager, Object, WriteOptions};
 
@@ -31,18 +32,19 @@ pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, St
     let validation = call.query.field_validation()?;
     let (patch_type, patch) = read(&mut call).await?;
     let target = &call.target;
-    let kind = target.kind;
-    let mut warnings = Vec::new();
+    let kind = &target.kind;
+    let mut noted = Vec::new();
     let change = |object: Value| {
         let checked = check(kind, patched(kind, patch_type, &object, &patch)?, validation)?;
-        warnings = checked.warnings;
+        noted = checked.warnings;
+        noted.extend(warnings(kind, &checked.object));
         Ok(checked.object)
     };
     let object = service
         .storage
         .modify(kind, target.namespace(), target.name(), part_of(&call), &options, change)
         .await?;
-    Ok(reply::warn(answer(&call, StatusCode::OK, &object)?, &warnings))
+    Ok(reply::warn(answer(&call, StatusCode::OK, &object)?, &noted))
 }
 
 /// The patch in the body of a call.
@@ -61,14 +63,14 @@ async fn server_side_apply(service: &Service, mut call: Call) -> Result<Reply, S
         return Err(StatusError::new(Reason::Invalid, rule));
     };
     let (bytes, _) = call.read_patch().await?;
-    let kind = call.target.kind;
+    let kind = &call.target.kind;
     // What the type does not know cannot have an owner: here it is an error, always.
     decode(kind, &bytes, MediaType::Yaml, FieldValidation::Strict)?;
     let mut config = parse(&bytes, MediaType::Yaml)?;
     name(&mut config, &call)?;
     let by = Applier { manager: &manager, force, now: Timestamp::now() };
     let (code, object) = apply_config(service, &call, &config, &by, &options).await?;
-    answer(&call, code, &object)
+    Ok(reply::warn(answer(&call, code, &object)?, &warnings(kind, &config)))
 }
 
 /// Gives a configuration the name in the path, which its own must be if it has one.
@@ -97,7 +99,7 @@ async fn apply_config(
     options: &WriteOptions,
 ) -> Result<(StatusCode, Object), StatusError> {
     let (target, part) = (&call.target, part_of(call));
-    let (kind, namespace, name) = (target.kind, target.namespace(), target.name());
+    let (kind, namespace, name) = (&target.kind, target.namespace(), target.name());
     let checked = |object| check(kind, object, FieldValidation::Ignore).map(|one| one.object);
     let change = |live: Value| checked(apply(kind, &live, config, part, by)?);
     let changed = service.storage.modify(kind, namespace, name, part, options, change).await;
@@ -132,17 +134,17 @@ fn patched(
     match patch_type {
         PatchType::Json => json_patch(object, patch),
         PatchType::Merge => merge_patch(object, patch),
+        PatchType::Strategic if kind.is_custom() => Err(not_here()),
         PatchType::Strategic => strategic_merge_patch(kind, object, patch),
         PatchType::Apply => Err(not_here()),
     }
 }
 
-/// An apply is of objects and their status, and has a way of its own.
+/// What is left where a kind has no lists to merge by key, and where there is nothing to apply.
 fn not_here() -> StatusError {
     StatusError::unsupported_media_type(&[
         "application/json-patch+json",
         "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
     ])
 }
 

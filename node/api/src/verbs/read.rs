@@ -11,6 +11,6 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
     let target = &call.target;
     let consistency = call.consistency(call.query.version()?);
     let object =
-        service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
+        service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
     answer(call, StatusCode::OK, &object)
 }

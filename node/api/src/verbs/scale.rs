@@ -18,7 +18,7 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
     let target = &call.target;
     let consistency = call.consistency(Version::Latest);
     let object =
-        service.storage.get(target.kind, target.namespace(), target.name(), consistency).await?;
+        service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
     reply(&paths(call)?, &object)
 }
 
@@ -46,7 +46,7 @@ async fn write(
     let set = |mut object: Value| {
         let scale = change(&scale_of(&paths, &object))?;
         let replicas = desired(&scale)?;
-        set_at(&mut object, paths.spec_replicas, json!(replicas));
+        set_at(&mut object, &paths.spec_replicas, json!(replicas));
         // The writer's version decides, not the one just read; without one, any will do.
         let version = scale.pointer("/metadata/resourceVersion").cloned();
         set_at(&mut object, "/metadata/resourceVersion", version.unwrap_or(Value::Null));
@@ -54,13 +54,13 @@ async fn write(
     };
     let object = service
         .storage
-        .modify(target.kind, target.namespace(), target.name(), Part::Scale, &options, set)
+        .modify(&target.kind, target.namespace(), target.name(), Part::Scale, &options, set)
         .await?;
     reply(&paths, &object)
 }
 
 fn paths(call: &Call) -> Result<ScalePaths, StatusError> {
-    call.target.kind.scale.ok_or_else(StatusError::no_resource)
+    call.target.kind.scale.clone().ok_or_else(StatusError::no_resource)
 }
 
 fn reply(paths: &ScalePaths, object: &Object) -> Result<Reply, StatusError> {
@@ -69,25 +69,31 @@ fn reply(paths: &ScalePaths, object: &Object) -> Result<Reply, StatusError> {
 
 /// The `Scale` of an object.
 fn scale_of(paths: &ScalePaths, object: &Value) -> Value {
-    let number = |pointer| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
+    let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0);
     let mut metadata = Map::new();
     for member in ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"] {
         if let Some(value) = object["metadata"].get(member) {
             metadata.insert(member.to_owned(), value.clone());
         }
     }
-    let selector = object.pointer(paths.selector).map(selector_text).unwrap_or_default();
+    let selector = match &*paths.selector {
+        "" => String::new(),
+        pointer => object.pointer(pointer).map(selector_text).unwrap_or_default(),
+    };
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
         "metadata": metadata,
-        "spec": {"replicas": number(paths.spec_replicas)},
-        "status": {"replicas": number(paths.status_replicas), "selector": selector},
+        "spec": {"replicas": number(&paths.spec_replicas)},
+        "status": {"replicas": number(&paths.status_replicas), "selector": selector},
     })
 }
 
-/// A `metav1.LabelSelector`, or a plain map of labels, in the form of a query.
+/// A `metav1.LabelSelector`, or a plain map of labels, in the form of a query; which a text is.
 fn selector_text(selector: &Value) -> String {
+    if let Some(text) = selector.as_str() {
+        return text.to_owned();
+    }
     let maps = [selector, &selector["matchLabels"]].into_iter().filter_map(Value::as_object);
     let mut terms: Vec<String> = maps
         .flatten()

@@ -1,7 +1,7 @@
 //! update.
 
 use http::StatusCode;
-use skein_objects::{StatusError, decode};
+use skein_objects::{StatusError, decode, warnings};
 
 use super::{answer, part_of};
 use crate::{
@@ -16,11 +16,12 @@ pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, S
     let validation = call.query.field_validation()?;
     let (bytes, media) = call.read_object().await?;
     let target = &call.target;
-    let decoded = decode(target.kind, &bytes, media, validation)?;
+    let mut decoded = decode(&target.kind, &bytes, media, validation)?;
+    decoded.warnings.extend(warnings(&target.kind, &decoded.object));
     let object = service
         .storage
         .update(
-            target.kind,
+            &target.kind,
             target.namespace(),
             target.name(),
             part_of(&call),

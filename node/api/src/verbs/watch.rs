@@ -46,8 +46,8 @@ pub(super) async fn watch(
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, StatusError> {
     let target = &call.target;
-    let filter = Filter::new(target.kind, target.name.as_deref(), &call.query)?;
-    let form = Form::new(target.kind, media::shape(&call.headers)?, &call.query)?;
+    let filter = Filter::new(&target.kind, target.name.as_deref(), &call.query)?;
+    let form = Form::new(&target.kind, media::shape(&call.headers)?, &call.query)?;
     let bookmarks = call.query.flag("allowWatchBookmarks")?;
     let start = start(call, bookmarks)?;
     let deadline = Instant::now() + duration(&call.query)?;
@@ -58,7 +58,7 @@ pub(super) async fn watch(
         Start::Initial { consistency, .. } | Start::Now { consistency } => {
             let page = list::PageOptions::all(consistency);
             let storage = &service.storage;
-            let page = list::collect(storage, target.kind, namespace, &filter, page).await?;
+            let page = list::collect(storage, &target.kind, namespace, &filter, page).await?;
             if let Start::Initial { mark_end, .. } = start {
                 initial.records = page.records.into_iter();
                 initial.end = mark_end.then_some(page.meta.revision);
@@ -66,7 +66,7 @@ pub(super) async fn watch(
             page.meta.revision
         }
     };
-    let events = resume::watch(&service.storage, target.kind, namespace, from).await?;
+    let events = resume::watch(&service.storage, &target.kind, namespace, from).await?;
     let mut tick = tokio::time::interval_at(Instant::now() + limits::BOOKMARK, limits::BOOKMARK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch {
@@ -245,7 +245,7 @@ struct Lines {
 impl Lines {
     /// A change as the client sees it, whose world is what the filter lets through.
     fn event(&mut self, event: &Event) -> Result<(), StatusError> {
-        self.form = self.form.at(Timestamp::now());
+        self.form.tell_time(Timestamp::now());
         match event {
             Event::Put { record, previous } => {
                 let is_in = self.filter.matches(record);

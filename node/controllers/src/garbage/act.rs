@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use skein_consensus::Consistency;
-use skein_objects::{Part, Propagation, Reason, Scope, StatusError, registry};
-use skein_storage::{DeleteOptions, Object, Preconditions, Storage, WriteOptions};
+use skein_objects::{Kind, Part, Propagation, Reason, Scope, StatusError};
+use skein_storage::{DeleteOptions, Kinds, Object, Preconditions, Storage, WriteOptions};
 
 use super::{
     index::{Entry, Index, Owner},
@@ -16,12 +16,13 @@ use crate::{cluster::Cluster, uid::Uid};
 /// Writes what a plan says.
 pub(super) struct Actor {
     storage: Storage,
+    kinds: Kinds,
     index: Arc<Index>,
 }
 
 impl Actor {
     pub(super) fn new(cluster: &Cluster, index: Arc<Index>) -> Self {
-        Self { storage: cluster.storage.clone(), index }
+        Self { storage: cluster.storage.clone(), kinds: cluster.standby.kinds.clone(), index }
     }
 
     pub(super) async fn act(&self, plan: Plan) -> Result<(), StatusError> {
@@ -59,7 +60,7 @@ impl Actor {
             return Ok(());
         }
         let Some(object) = self.fresh(entry).await? else { return Ok(()) };
-        let fresh = self.index.read(entry.kind, &object.record)?;
+        let fresh = self.index.read(&object.record)?;
         let departing =
             |owner: &Owner| gone.iter().chain(&waiting).any(|departing| departing.uid == owner.uid);
         if fresh.uid != entry.uid || fresh.ties.is_leaving {
@@ -80,16 +81,17 @@ impl Actor {
             },
             ..DeleteOptions::default()
         };
-        let Entry { kind, namespace, name, .. } = entry;
-        ignore_absence(self.storage.delete(kind, namespace, name, &options).await)?;
-        tracing::debug!(kind = kind.kind, %namespace, %name, "deleted with its owner");
+        let Entry { resource, namespace, name, .. } = entry;
+        ignore_absence(self.storage.delete(&object.kind, namespace, name, &options).await)?;
+        tracing::debug!(%resource, %namespace, %name, "deleted with its owner");
         Ok(())
     }
 
     /// Asks the store whether an owner is gone. One of a kind that is not served may exist
     /// elsewhere and is never taken for gone.
     async fn is_gone(&self, entry: &Entry, owner: &Owner) -> Result<bool, StatusError> {
-        let Some(kind) = registry().by_api_version(&owner.api_version, &owner.kind) else {
+        let kinds = self.kinds.current();
+        let Some(kind) = kinds.by_api_version(&owner.api_version, &owner.kind) else {
             return Ok(false);
         };
         let namespace = match kind.scope {
@@ -98,7 +100,7 @@ impl Actor {
         };
         let found = self.storage.get(kind, namespace, &owner.name, Consistency::Linearizable).await;
         match found {
-            Ok(object) => Ok(self.index.read(kind, &object.record)?.uid != owner.uid),
+            Ok(object) => Ok(self.index.read(&object.record)?.uid != owner.uid),
             Err(error) if error.reason == Reason::NotFound => Ok(true),
             Err(error) => Err(error),
         }
@@ -138,16 +140,23 @@ impl Actor {
         entry: &Entry,
         change: impl FnMut(Value) -> Result<Value, StatusError> + Send,
     ) -> Result<(), StatusError> {
-        let Entry { kind, namespace, name, .. } = entry;
+        let Some(kind) = self.kind_of(entry) else { return Ok(()) };
+        let Entry { namespace, name, .. } = entry;
         let options = WriteOptions::default();
         let written =
-            self.storage.modify(kind, namespace, name, Part::Main, &options, change).await;
+            self.storage.modify(&kind, namespace, name, Part::Main, &options, change).await;
         ignore_absence(written)
     }
 
+    /// The kind of an object, unless its definition is gone: then the object is, too.
+    fn kind_of(&self, entry: &Entry) -> Option<Arc<Kind>> {
+        self.kinds.current().by_store_resource(&entry.resource).cloned()
+    }
+
     async fn fresh(&self, entry: &Entry) -> Result<Option<Object>, StatusError> {
-        let Entry { kind, namespace, name, .. } = entry;
-        match self.storage.get(kind, namespace, name, Consistency::Linearizable).await {
+        let Some(kind) = self.kind_of(entry) else { return Ok(None) };
+        let Entry { namespace, name, .. } = entry;
+        match self.storage.get(&kind, namespace, name, Consistency::Linearizable).await {
             Ok(object) => Ok(Some(object)),
             Err(error) if error.reason == Reason::NotFound => Ok(None),
             Err(error) => Err(error),

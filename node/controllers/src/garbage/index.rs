@@ -11,7 +11,7 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::{Deserialize, de::IgnoredAny};
 use skein_consensus::Record;
-use skein_objects::{Kind, StatusError};
+use skein_objects::StatusError;
 use skein_storage::read_part;
 
 use crate::{pool::Pool, uid::Uid};
@@ -19,7 +19,8 @@ use crate::{pool::Pool, uid::Uid};
 /// What is known of one object. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Entry {
-    pub(super) kind: &'static Kind,
+    /// Where the store keeps its kind.
+    pub(super) resource: Arc<str>,
     pub(super) namespace: Arc<str>,
     pub(super) name: Arc<str>,
     pub(super) uid: Uid,
@@ -89,7 +90,7 @@ struct Graph {
 
 impl Index {
     /// Reads what matters of an object's metadata; the rest of the object is skipped.
-    pub(super) fn read(&self, kind: &'static Kind, record: &Record) -> Result<Entry, StatusError> {
+    pub(super) fn read(&self, record: &Record) -> Result<Entry, StatusError> {
         let Partial { metadata } = read_part(record)?;
         let owners = metadata.owner_references.into_iter().flatten();
         let ties = Ties {
@@ -98,7 +99,7 @@ impl Index {
             is_leaving: metadata.deletion_timestamp.is_some(),
         };
         Ok(Entry {
-            kind,
+            resource: record.key.resource.clone(),
             namespace: self.namespaces.share(&*record.key.namespace),
             name: record.key.name.clone(),
             uid: Uid::from(metadata.uid.as_deref().unwrap_or_default()),
@@ -143,10 +144,10 @@ impl Index {
         self.lock().remove(uid)
     }
 
-    /// The uids of all objects of a kind.
-    pub(super) fn of_kind(&self, kind: &'static Kind) -> Vec<Uid> {
+    /// The uids of all objects of the kind that the store keeps there.
+    pub(super) fn of_kind(&self, resource: &str) -> Vec<Uid> {
         let graph = self.lock();
-        let of_kind = graph.entries.values().filter(|entry| entry.kind == kind);
+        let of_kind = graph.entries.values().filter(|entry| *entry.resource == *resource);
         of_kind.map(|entry| entry.uid.clone()).collect()
     }
 

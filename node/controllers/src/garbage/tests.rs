@@ -30,8 +30,8 @@ fn record(kind: &Kind, meta: &Value) -> Arc<Record> {
     record.into()
 }
 
-fn entry(kind: &'static Kind, meta: &Value) -> Entry {
-    Index::default().read(kind, &record(kind, meta)).unwrap()
+fn entry(kind: &Kind, meta: &Value) -> Entry {
+    Index::default().read(&record(kind, meta)).unwrap()
 }
 
 fn set(changes: Value) -> Entry {
@@ -113,7 +113,7 @@ fn the_end_of_an_object_brings_up_its_dependents_and_its_owners() {
     index.put(pod(&["set"]));
     assert_eq!(index.remove(&Uid::from("set")), [Uid::from("pod")]);
     assert_eq!(index.remove(&Uid::from("pod")), [Uid::from("set")]);
-    assert!(index.of_kind(registry().of::<Pod>()).is_empty());
+    assert!(index.of_kind("pods").is_empty());
 }
 
 /// What a copy of the replica sets asks to look at.
@@ -132,7 +132,7 @@ async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the
     let former = record(sets, &json!({"name": "set", "namespace": "default", "uid": "set"}));
     let present = record(sets, &json!({"name": "set", "namespace": "default", "uid": "another"}));
     let listing = |record: &Arc<Record>| ObjectList {
-        kind: sets,
+        kind: sets.clone(),
         records: vec![record.clone()],
         revision: Revision(1),
         remaining: 0,
@@ -143,7 +143,7 @@ async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the
     for change in changes {
         let (index, queue) = (Arc::new(Index::default()), Arc::new(Queue::default()));
         let listener = Arc::new(Mutex::new(Arc::downgrade(&queue)));
-        let copy = OfKind { kind: sets, index: index.clone(), listener };
+        let copy = OfKind { resource: sets.store_resource(), index: index.clone(), listener };
         copy.replace(listing(&former));
         index.put(pod(&["set"]));
         looked_at(&queue).await;
@@ -151,6 +151,6 @@ async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the
         assert_eq!(looked_at(&queue).await, ["another", "pod"]);
         assert_eq!(suspects(index.view(&Uid::from("pod"), plan).unwrap()).0, ["set"]);
         copy.apply(Event::Delete { previous: present.clone(), revision: Revision(2) });
-        assert!(index.of_kind(sets).is_empty());
+        assert!(index.of_kind(&sets.store_resource()).is_empty());
     }
 }

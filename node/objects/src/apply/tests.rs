@@ -184,7 +184,7 @@ fn lists_take_the_order_of_the_configuration() {
         .iter()
         .filter_map(|one| one["name"].as_str())
         .collect();
-    assert_eq!(names, ["c", "new", "b", "a"]);
+    assert_eq!(names, ["b", "c", "new", "a"]);
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn atomic_lists_and_maps_are_replaced_and_sets_united() {
         "spec": {"nodeSelector": {"y": "1"}, "tolerations": [{"key": "b"}]}});
     let next = apply(kind, &live, &wish, Part::Main, &Applier { force: true, ..by("me") }).unwrap();
     assert_eq!(next["spec"], wish["spec"]);
-    assert_eq!(next["metadata"]["finalizers"], json!(["c/d", "a/b"]));
+    assert_eq!(next["metadata"]["finalizers"], json!(["a/b", "c/d"]));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::field_set::FieldSet;
-use super::topology::{Topology, topology};
+use super::topology::{Keys, Topology, topology};
 use crate::kind::Kind;
 use crate::schema::TypeRef;
 
@@ -17,7 +17,7 @@ const DEFAULT_KEY: (&str, &str) = ("protocol", "TCP");
 #[derive(Clone, Copy)]
 pub(super) struct Place<'s> {
     of: TypeRef<'s>,
-    said: Option<Topology>,
+    said: Option<Topology<'s>>,
 }
 
 /// A part of a value that has an owner of its own.
@@ -33,12 +33,13 @@ struct Part<'s, 'v> {
 
 impl<'s> Place<'s> {
     /// Where an object of a kind begins.
-    pub(super) fn of(kind: &Kind) -> Place<'static> {
+    pub(super) fn of(kind: &'s Kind) -> Place<'s> {
         Place { of: TypeRef::of(kind), said: None }
     }
 
-    fn topology(self, value: &Value) -> Topology {
-        self.said.or_else(|| topology(self.of.name, "")).unwrap_or(match value {
+    fn topology(self, value: &Value) -> Topology<'s> {
+        let said = self.said.or_else(|| topology(self.of.name, ""));
+        said.or_else(|| Topology::declared(self.of)).unwrap_or(match value {
             Value::Object(_) => Topology::Granular,
             _ => Topology::Atomic,
         })
@@ -75,12 +76,12 @@ impl<'s> Place<'s> {
 }
 
 /// What identifies an item of a list.
-fn key_of(item: &Value, keys: &[&str]) -> Map<String, Value> {
+fn key_of(item: &Value, keys: Keys<'_>) -> Map<String, Value> {
     let mut found = Map::new();
-    for key in keys {
-        match item.get(*key) {
-            Some(value) => found.insert((*key).to_owned(), value.clone()),
-            None if *key == DEFAULT_KEY.0 => found.insert((*key).to_owned(), DEFAULT_KEY.1.into()),
+    for key in keys.iter() {
+        match item.get(key) {
+            Some(value) => found.insert(key.to_owned(), value.clone()),
+            None if key == DEFAULT_KEY.0 => found.insert(key.to_owned(), DEFAULT_KEY.1.into()),
             None => None,
         };
     }
@@ -175,27 +176,29 @@ pub(super) fn merge(place: Place<'_>, live: &Value, config: &Value) -> Value {
     }
 }
 
-/// The items of both lists, in the order of the configuration; items that only the live list has
-/// stay behind the one they were behind.
+/// The items of both lists: those that only the live one has when it is their turn there, the
+/// others in the order of the configuration.
 fn merge_items<'s, 'v>(
     before: &[Part<'s, 'v>],
     wanted: &[Part<'s, 'v>],
     merged: impl Fn(&Part<'s, 'v>) -> Value,
 ) -> Vec<Value> {
     let (were, are) = (index(before), index(wanted));
-    let is_shared = |other: &&Part<'_, '_>| are.contains_key(other.step.as_str());
     let mut items = Vec::with_capacity(before.len() + wanted.len());
     let mut rest = before.iter().peekable();
+    // The items of both that are still to come.
+    let shared = wanted.iter().map(|part| part.step.as_str());
+    let mut shared = shared.filter(|step| were.contains_key(step)).peekable();
     for part in wanted {
-        if were.contains_key(part.step.as_str()) {
-            while let Some(other) = rest.next_if(|other| !is_shared(other)) {
+        while let Some(other) = rest.next_if(|other| shared.peek() != Some(&other.step.as_str())) {
+            if !are.contains_key(other.step.as_str()) {
                 items.push(other.value.clone());
             }
-            rest.next();
         }
+        shared.next_if_eq(&part.step.as_str());
         items.push(merged(part));
     }
-    let others = rest.filter(|other| !is_shared(other));
+    let others = rest.filter(|other| !are.contains_key(other.step.as_str()));
     items.extend(others.map(|other| other.value.clone()));
     items
 }

@@ -128,7 +128,7 @@ fn every_kind_decodes_an_empty_object() {
     for kind in registry().all() {
         let body = json!({"metadata": {"name": "a"}});
         let decoded = check(kind, body, FieldValidation::Strict);
-        assert_eq!(decoded.unwrap().object["kind"], kind.kind);
+        assert_eq!(decoded.unwrap().object["kind"], *kind.kind);
     }
 }
 

@@ -11,7 +11,7 @@ use crate::podspec::{
 use crate::strategy::Strategy;
 
 /// The share of its requests that a workload's pods use where its autoscaler names no metric.
-const UTILIZATION: i64 = 80;
+pub(super) const UTILIZATION: i64 = 80;
 
 /// Most seconds over which past recommendations count: an hour.
 const WINDOW: i64 = 3_600;

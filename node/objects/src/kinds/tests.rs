@@ -479,7 +479,7 @@ proptest! {
         let now = stamp().now;
         for kind in registry().all() {
             let object = json!({"metadata": metadata, "spec": spec, "data": old, "status": spec});
-            let _ = crate::table::row(kind, &object, now);
+            let _ = crate::table::row(kind, object.clone(), now);
             let _ = crate::begin_delete(kind, &object, Some(3), None, now);
             let _ = prepare_create(kind, object.clone(), "default", &stamp(), Some("any"));
             for part in [Part::Main, Part::Status, Part::Scale] {

@@ -46,12 +46,12 @@ pub fn begin_delete(
 ) -> DeletePlan {
     let mut object = old.clone();
     set_propagation(&mut object, propagation);
-    let ending = kind.strategy.ending(&object, grace_seconds);
+    let ending = kind.strategy().ending(&object, grace_seconds);
     let seconds = match ending {
         Ending::AtOnce => 0,
         Ending::Graceful(seconds) => seconds,
     };
-    let held = has_finalizers(&object) || kind.strategy.is_held(&object);
+    let held = has_finalizers(&object) || kind.strategy().is_held(&object);
     if seconds == 0 && !held {
         return DeletePlan::Remove;
     }
@@ -59,7 +59,7 @@ pub fn begin_delete(
     let marked = old["metadata"].get("deletionTimestamp").is_some();
     if !marked || pending.is_some_and(|pending| seconds < pending) {
         mark(kind, &mut object, seconds, marked, now);
-        kind.strategy.terminate(&mut object);
+        kind.strategy().terminate(&mut object);
     }
     DeletePlan::Update(object)
 }
@@ -72,7 +72,7 @@ pub fn deletion_complete(kind: &Kind, object: &Value) -> bool {
     metadata.get("deletionTimestamp").is_some()
         && metadata["deletionGracePeriodSeconds"].as_u64().unwrap_or(0) == 0
         && !has_finalizers(object)
-        && !kind.strategy.is_held(object)
+        && !kind.strategy().is_held(object)
 }
 
 fn has_finalizers(object: &Value) -> bool {

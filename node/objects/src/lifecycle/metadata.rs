@@ -112,7 +112,7 @@ pub(super) fn validate(kind: &Kind, metadata: &Field<'_>, errors: &mut Errors) {
     if name.text().is_empty() {
         errors.required(&name, "name or generateName is required");
     } else {
-        let verdict = match kind.strategy.name_rule() {
+        let verdict = match kind.strategy().name_rule() {
             NameRule::Label => names::label(name.text()),
             NameRule::Subdomain => names::subdomain(name.text()),
             NameRule::ServiceLabel => names::service(name.text()),

@@ -62,7 +62,7 @@ pub(super) fn of(kinds: &[&Kind], dialect: Dialect) -> Map<String, Value> {
         let item = format!("{collection}/{{name}}");
         paths.insert(collection, write.collection());
         paths.insert(item.clone(), write.item());
-        let schema = (kind.schema_name)();
+        let schema = kind.schema_name();
         if kind.status {
             paths.insert(format!("{item}/status"), write.subresource(&schema));
         }
@@ -80,7 +80,7 @@ struct Writer<'k> {
 
 impl Writer<'_> {
     fn collection(&self) -> Value {
-        let schema = (self.kind.schema_name)();
+        let schema = self.kind.schema_name();
         json!({
             "parameters": self.path_parameters(false),
             "get": self.list(),
@@ -94,7 +94,7 @@ impl Writer<'_> {
     }
 
     fn item(&self) -> Value {
-        let schema = (self.kind.schema_name)();
+        let schema = self.kind.schema_name();
         let mut item = self.subresource(&schema);
         item["delete"] =
             self.operation("delete", STATUS, Some((&OBJECTS, DELETE_OPTIONS)), &WRITE_PARAMETERS);

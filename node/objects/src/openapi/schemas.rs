@@ -1,26 +1,36 @@
 //! The schemas of a document: those its kinds reach, in the form Kubernetes publishes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value, json};
 
 use super::Dialect;
 use crate::apply::{Topology, topology};
-use crate::kind::Kind;
+use crate::kind::{Kind, Text};
 use crate::patch::merge_rule;
-use crate::schema::{self, LIST_META, SHARED};
+use crate::schema::{self, LIST_META, SHARED, TypeRef};
 
 /// Everything the kinds and their operations refer to.
 pub(super) fn of(kinds: &[&Kind], dialect: Dialect) -> Map<String, Value> {
     let mut wanted: Vec<String> =
-        kinds.iter().map(|kind| (kind.schema_name)().into_owned()).collect();
+        kinds.iter().map(|kind| kind.schema_name().into_owned()).collect();
     wanted.extend(SHARED.iter().map(|(name, _)| name().into_owned()));
     let mut seen: BTreeSet<String> = wanted.iter().cloned().collect();
     let mut out = Map::new();
+    let custom: HashMap<Text, &Kind> = kinds
+        .iter()
+        .filter(|kind| kind.is_custom())
+        .map(|kind| (kind.schema_name(), *kind))
+        .collect();
     while let Some(name) = wanted.pop() {
-        let Some(definition) = schema::definitions().get(&name) else { continue };
-        let mut published = definition.clone();
-        add_merge_keys(&name, &mut published);
+        let published = match custom.get(name.as_str()) {
+            Some(kind) => Some(TypeRef::of(kind).schema().clone()),
+            None => schema::definitions().get(&name).map(|known| with_merge_keys(&name, known)),
+        };
+        let Some(mut published) = published else { continue };
+        if dialect == Dialect::V2 {
+            simplify(&mut published);
+        }
         rewrite(&mut published, dialect, &mut |reference| {
             if seen.insert(reference.to_owned()) {
                 wanted.push(reference.to_owned());
@@ -37,7 +47,7 @@ pub(super) fn of(kinds: &[&Kind], dialect: Dialect) -> Map<String, Value> {
 
 /// The OpenAPI name of a kind's list.
 pub(super) fn list_name(kind: &Kind) -> String {
-    format!("{}List", (kind.schema_name)())
+    format!("{}List", kind.schema_name())
 }
 
 /// A reference in a dialect.
@@ -51,7 +61,7 @@ pub(super) fn reference(name: &str, dialect: Dialect) -> Value {
 
 /// Says which kind a schema is of. Metadata is not required of a client: the server completes it.
 fn name_kind(schemas: &mut Map<String, Value>, kind: &Kind) {
-    let Some(schema) = schemas.get_mut((kind.schema_name)().as_ref()) else { return };
+    let Some(schema) = schemas.get_mut(kind.schema_name().as_ref()) else { return };
     schema["x-kubernetes-group-version-kind"] = json!([gvk(kind, "")]);
     if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
         required.retain(|member| member != "metadata");
@@ -82,20 +92,21 @@ fn list(kind: &Kind, dialect: Dialect) -> Value {
             "items": {
                 "type": "array",
                 "description": "The objects.",
-                "items": reference(&(kind.schema_name)(), dialect),
+                "items": reference(&kind.schema_name(), dialect),
             },
         },
         "x-kubernetes-group-version-kind": [gvk(kind, "List")],
     })
 }
 
-/// Says how patches merge the fields of a type, and which of its parts have owners of their own.
-fn add_merge_keys(type_name: &str, schema: &mut Value) {
+/// A type with what says how patches merge its fields, and which parts have owners of their own.
+fn with_merge_keys(type_name: &str, schema: &Value) -> Value {
+    let mut schema = schema.clone();
     if let Some(topology) = topology(type_name, "") {
-        extend(schema, topology);
+        extend(&mut schema, topology);
     }
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
-        return;
+        return schema;
     };
     for (field, property) in properties {
         match topology(type_name, field) {
@@ -109,11 +120,28 @@ fn add_merge_keys(type_name: &str, schema: &mut Value) {
             property["x-kubernetes-patch-merge-key"] = json!(rule.key);
         }
     }
+    schema
 }
 
 fn extend(schema: &mut Value, topology: Topology) {
     for (name, value) in topology.extensions(schema["type"] == "array") {
         schema[name] = value;
+    }
+}
+
+/// Takes out of a schema what v2 documents have no words for.
+fn simplify(schema: &mut Value) {
+    let Some(members) = schema.as_object_mut() else { return };
+    if members.remove("nullable") == Some(Value::Bool(true)) {
+        members.remove("type");
+    }
+    for name in ["allOf", "anyOf", "not", "oneOf"] {
+        members.remove(name);
+    }
+    let properties = members.get_mut("properties").and_then(Value::as_object_mut);
+    properties.into_iter().flat_map(|all| all.values_mut()).for_each(simplify);
+    for name in ["items", "additionalProperties"] {
+        members.get_mut(name).map(simplify);
     }
 }
 

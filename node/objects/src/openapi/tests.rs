@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::*;
 
 fn document(name: &str) -> Value {
-    serde_json::from_slice(&v3(name).unwrap()).unwrap()
+    serde_json::from_slice(&v3(registry(), name).unwrap()).unwrap()
 }
 
 /// Every `$ref` in a document.
@@ -26,19 +26,22 @@ fn references(value: &Value, out: &mut BTreeSet<String>) {
 
 #[test]
 fn the_index_names_every_document() {
-    let index: Value = serde_json::from_slice(&v3_index()).unwrap();
+    let index: Value = serde_json::from_slice(&v3_index(registry())).unwrap();
     let names: Vec<&String> = index["paths"].as_object().unwrap().keys().collect();
     assert_eq!(
         names,
         [
             "api/v1",
             "apis/admissionregistration.k8s.io/v1",
+            "apis/apiextensions.k8s.io/v1",
             "apis/apps/v1",
+            "apis/autoscaling/v1",
             "apis/autoscaling/v2",
             "apis/batch/v1",
             "apis/certificates.k8s.io/v1",
             "apis/coordination.k8s.io/v1",
             "apis/discovery.k8s.io/v1",
+            "apis/events.k8s.io/v1",
             "apis/networking.k8s.io/v1",
             "apis/node.k8s.io/v1",
             "apis/policy/v1",
@@ -52,8 +55,8 @@ fn the_index_names_every_document() {
 
 #[test]
 fn every_reference_has_its_schema() {
-    let v2: Value = serde_json::from_slice(&v2()).unwrap();
-    let index: Value = serde_json::from_slice(&v3_index()).unwrap();
+    let v2: Value = serde_json::from_slice(&v2(registry())).unwrap();
+    let index: Value = serde_json::from_slice(&v3_index(registry())).unwrap();
     let documents = index["paths"].as_object().unwrap().keys().map(|name| document(name));
     for document in documents.chain([v2]) {
         let mut pointers = BTreeSet::new();
@@ -89,4 +92,29 @@ fn schemas_carry_kinds_merge_keys_and_descriptions() {
     assert_eq!(containers["x-kubernetes-patch-merge-key"], "name");
     assert_eq!(containers["x-kubernetes-patch-strategy"], "merge");
     assert!(containers["description"].as_str().unwrap().len() > 10);
+}
+
+#[test]
+fn a_custom_kind_is_published_as_its_definition_has_it() {
+    let definition = include_bytes!("../custom/testdata/crontabs.yaml");
+    let mut definition = crate::parse(definition, crate::MediaType::Yaml).unwrap();
+    let names = json!({"kind": "CronTab", "listKind": "CronTabList", "plural": "crontabs"});
+    definition["status"] = json!({
+        "acceptedNames": names, "conditions": [{"type": "Established", "status": "True"}],
+    });
+    let with = Registry::with(crate::custom_kinds(&definition, 1));
+    let index: Value = serde_json::from_slice(&v3_index(&with)).unwrap();
+    assert!(index["paths"]["apis/stable.example.com/v1"].is_object());
+    let v3: Value =
+        serde_json::from_slice(&v3(&with, "apis/stable.example.com/v1").unwrap()).unwrap();
+    let schema = &v3["components"]["schemas"]["com.example.stable.v1.CronTab"];
+    assert_eq!(schema["properties"]["spec"]["properties"]["image"]["default"], "busybox");
+    assert_eq!(schema["x-kubernetes-group-version-kind"][0]["kind"], "CronTab");
+    let mut pointers = BTreeSet::new();
+    references(&v3, &mut pointers);
+    assert!(pointers.iter().all(|to| v3.pointer(to.trim_start_matches('#')).is_some()));
+    let v2: Value = serde_json::from_slice(&v2(&with)).unwrap();
+    let schema = &v2["definitions"]["com.example.stable.v1.CronTab"];
+    assert!(schema["properties"]["spec"]["properties"]["port"]["anyOf"].is_null());
+    assert!(super::v3(registry(), "apis/stable.example.com/v1").is_none());
 }

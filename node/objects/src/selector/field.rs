@@ -70,7 +70,7 @@ fn requirement(kind: &Kind, clause: &str) -> Result<Requirement, StatusError> {
     };
     let known = matches!(name, "metadata.name")
         || (name == "metadata.namespace" && kind.is_namespaced())
-        || kind.fields.contains(&name);
+        || kind.fields.iter().any(|field| *field == name);
     if !known {
         return Err(StatusError::bad_request(format!("field label not supported: {name}")));
     }

@@ -7,7 +7,7 @@ use super::columns::{AGE, NAME, list, text};
 use super::{Cell, Column, NONE, age};
 
 /// Bindings of roles and of cluster roles.
-pub(crate) const BINDING: &[Column] = &[
+pub(crate) const BINDING: &[Column<'static>] = &[
     NAME,
     Column::new("Role", Cell::Computed(role), "What may be done."),
     AGE,
@@ -17,7 +17,7 @@ pub(crate) const BINDING: &[Column] = &[
 ];
 
 /// Requests for certificates.
-pub(crate) const CERTIFICATE_REQUEST: &[Column] = &[
+pub(crate) const CERTIFICATE_REQUEST: &[Column<'static>] = &[
     NAME,
     AGE,
     Column::new("SignerName", Cell::Text("/spec/signerName"), "Who is to sign."),

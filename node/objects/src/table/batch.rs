@@ -7,7 +7,7 @@ use super::columns::{AGE, NAME, list, word};
 use super::{Cell, Column, NONE, age, workload};
 
 /// Jobs.
-pub(crate) const JOB: &[Column] = &[
+pub(crate) const JOB: &[Column<'static>] = &[
     NAME,
     Column::new("Status", Cell::Computed(status), "What the job is doing."),
     Column::new("Completions", Cell::Computed(completions), "Pods that succeeded, and wanted."),
@@ -19,7 +19,7 @@ pub(crate) const JOB: &[Column] = &[
 ];
 
 /// Cron jobs.
-pub(crate) const CRON_JOB: &[Column] = &[
+pub(crate) const CRON_JOB: &[Column<'static>] = &[
     NAME,
     Column::new("Schedule", Cell::Text("/spec/schedule"), "When it runs."),
     Column::new("Timezone", Cell::Text("/spec/timeZone"), "In whose time."),

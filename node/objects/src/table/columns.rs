@@ -5,24 +5,24 @@ use serde_json::Value;
 
 use super::{Cell, Column, NONE, age, node, pod, workload};
 
-pub(super) const NAME: Column =
+pub(crate) const NAME: Column<'static> =
     Column::new("Name", Cell::Text("/metadata/name"), "Name must be unique within a namespace.")
         .named();
 
-pub(super) const AGE: Column = Column::new(
+pub(crate) const AGE: Column<'static> = Column::new(
     "Age",
     Cell::Age("/metadata/creationTimestamp"),
     "How long ago the object was created.",
 );
 
-const CREATED_AT: Column =
+const CREATED_AT: Column<'static> =
     Column::new("Created At", Cell::Text("/metadata/creationTimestamp"), "When it was created.");
 
 /// For kinds without columns of their own.
-pub(crate) const PLAIN: &[Column] = &[NAME, CREATED_AT];
+pub(crate) const PLAIN: &[Column<'static>] = &[NAME, CREATED_AT];
 
 /// Pods.
-pub(crate) const POD: &[Column] = &[
+pub(crate) const POD: &[Column<'static>] = &[
     NAME,
     Column::new("Ready", Cell::Computed(pod::ready), "How many of its containers are ready."),
     Column::new("Status", Cell::Computed(pod::status), "What the pod is doing."),
@@ -45,7 +45,7 @@ pub(crate) const POD: &[Column] = &[
 ];
 
 /// Deployments.
-pub(crate) const DEPLOYMENT: &[Column] = &[
+pub(crate) const DEPLOYMENT: &[Column<'static>] = &[
     NAME,
     Column::new("Ready", Cell::Computed(workload::ready), "Ready pods over desired pods."),
     Column::new(
@@ -65,7 +65,7 @@ pub(crate) const DEPLOYMENT: &[Column] = &[
 ];
 
 /// Replica sets.
-pub(crate) const REPLICA_SET: &[Column] = &[
+pub(crate) const REPLICA_SET: &[Column<'static>] = &[
     NAME,
     Column::new("Desired", Cell::Number("/spec/replicas"), "How many pods are wanted."),
     Column::new("Current", Cell::Number("/status/replicas"), "How many pods there are."),
@@ -77,7 +77,7 @@ pub(crate) const REPLICA_SET: &[Column] = &[
 ];
 
 /// Stateful sets.
-pub(crate) const STATEFUL_SET: &[Column] = &[
+pub(crate) const STATEFUL_SET: &[Column<'static>] = &[
     NAME,
     Column::new("Ready", Cell::Computed(workload::ready), "Ready pods over desired pods."),
     AGE,
@@ -86,7 +86,7 @@ pub(crate) const STATEFUL_SET: &[Column] = &[
 ];
 
 /// Daemon sets.
-pub(crate) const DAEMON_SET: &[Column] = &[
+pub(crate) const DAEMON_SET: &[Column<'static>] = &[
     NAME,
     Column::new("Desired", Cell::Number("/status/desiredNumberScheduled"), "Nodes it is for."),
     Column::new("Current", Cell::Number("/status/currentNumberScheduled"), "Nodes that have it."),
@@ -109,7 +109,7 @@ pub(crate) const DAEMON_SET: &[Column] = &[
 ];
 
 /// Pod templates.
-pub(crate) const POD_TEMPLATE: &[Column] = &[
+pub(crate) const POD_TEMPLATE: &[Column<'static>] = &[
     NAME,
     Column::new("Containers", Cell::Computed(template_containers), "Its containers."),
     Column::new("Images", Cell::Computed(template_images), "Their images."),
@@ -117,7 +117,7 @@ pub(crate) const POD_TEMPLATE: &[Column] = &[
 ];
 
 /// Controller revisions.
-pub(crate) const CONTROLLER_REVISION: &[Column] = &[
+pub(crate) const CONTROLLER_REVISION: &[Column<'static>] = &[
     NAME,
     Column::new("Controller", Cell::Computed(controller), "What it is a revision of."),
     Column::new("Revision", Cell::Number("/revision"), "Its number."),
@@ -125,15 +125,15 @@ pub(crate) const CONTROLLER_REVISION: &[Column] = &[
 ];
 
 /// Runtime classes.
-pub(crate) const RUNTIME_CLASS: &[Column] =
+pub(crate) const RUNTIME_CLASS: &[Column<'static>] =
     &[NAME, Column::new("Handler", Cell::Text("/handler"), "What runs its pods."), AGE];
 
 /// Configurations of webhooks.
-pub(crate) const HOOKS: &[Column] =
+pub(crate) const HOOKS: &[Column<'static>] =
     &[NAME, Column::new("Webhooks", Cell::Count("/webhooks"), "How many hooks it has."), AGE];
 
 /// Nodes.
-pub(crate) const NODE: &[Column] = &[
+pub(crate) const NODE: &[Column<'static>] = &[
     NAME,
     Column::new("Status", Cell::Computed(node::status), "Whether pods can run on it."),
     Column::new("Roles", Cell::Computed(node::roles), "What it does besides running pods."),
@@ -149,15 +149,15 @@ pub(crate) const NODE: &[Column] = &[
 ];
 
 /// Namespaces.
-pub(crate) const NAMESPACE: &[Column] =
+pub(crate) const NAMESPACE: &[Column<'static>] =
     &[NAME, Column::new("Status", Cell::Text("/status/phase"), "Active or Terminating."), AGE];
 
 /// Config maps.
-pub(crate) const CONFIG_MAP: &[Column] =
+pub(crate) const CONFIG_MAP: &[Column<'static>] =
     &[NAME, Column::new("Data", Cell::Computed(data_count), "How many entries it has."), AGE];
 
 /// Secrets.
-pub(crate) const SECRET: &[Column] = &[
+pub(crate) const SECRET: &[Column<'static>] = &[
     NAME,
     Column::new("Type", Cell::Text("/type"), "What its entries mean."),
     Column::new("Data", Cell::Count("/data"), "How many entries it has."),
@@ -165,11 +165,11 @@ pub(crate) const SECRET: &[Column] = &[
 ];
 
 /// Service accounts.
-pub(crate) const SERVICE_ACCOUNT: &[Column] =
+pub(crate) const SERVICE_ACCOUNT: &[Column<'static>] =
     &[NAME, Column::new("Secrets", Cell::Count("/secrets"), "How many secrets it may use."), AGE];
 
 /// Events.
-pub(crate) const EVENT: &[Column] = &[
+pub(crate) const EVENT: &[Column<'static>] = &[
     Column::new("Last Seen", Cell::Computed(event_last_seen), "When it last happened."),
     Column::new("Type", Cell::Text("/type"), "Normal or Warning."),
     Column::new("Reason", Cell::Text("/reason"), "Why, in one word."),
@@ -183,11 +183,11 @@ pub(crate) const EVENT: &[Column] = &[
 ];
 
 /// Leases.
-pub(crate) const LEASE: &[Column] =
+pub(crate) const LEASE: &[Column<'static>] =
     &[NAME, Column::new("Holder", Cell::Optional("/spec/holderIdentity"), "Who holds it."), AGE];
 
 /// Join tokens.
-pub(crate) const JOIN_TOKEN: &[Column] = &[
+pub(crate) const JOIN_TOKEN: &[Column<'static>] = &[
     NAME,
     Column::new("State", Cell::Computed(token_state), "Valid, Revoked or Expired."),
     Column::new("Expires", Cell::Text("/spec/expires"), "When it stops to be accepted."),

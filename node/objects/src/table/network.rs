@@ -12,7 +12,7 @@ use super::{Cell, Column, NONE, workload};
 const SHOWN: usize = 3;
 
 /// Services.
-pub(crate) const SERVICE: &[Column] = &[
+pub(crate) const SERVICE: &[Column<'static>] = &[
     NAME,
     Column::new("Type", Cell::Text("/spec/type"), "How it is reached."),
     Column::new("Cluster-IP", Cell::Text("/spec/clusterIPs/0"), "Its address in the cluster."),
@@ -23,11 +23,11 @@ pub(crate) const SERVICE: &[Column] = &[
 ];
 
 /// Endpoints.
-pub(crate) const ENDPOINTS: &[Column] =
+pub(crate) const ENDPOINTS: &[Column<'static>] =
     &[NAME, Column::new("Endpoints", Cell::Computed(endpoints), "Where a service leads."), AGE];
 
 /// Endpoint slices.
-pub(crate) const ENDPOINT_SLICE: &[Column] = &[
+pub(crate) const ENDPOINT_SLICE: &[Column<'static>] = &[
     NAME,
     Column::new("AddressType", Cell::Text("/addressType"), "What its addresses are."),
     Column::new("Ports", Cell::Computed(slice_ports), "What its endpoints listen on."),
@@ -36,7 +36,7 @@ pub(crate) const ENDPOINT_SLICE: &[Column] = &[
 ];
 
 /// Ingresses.
-pub(crate) const INGRESS: &[Column] = &[
+pub(crate) const INGRESS: &[Column<'static>] = &[
     NAME,
     Column::new("Class", Cell::Text("/spec/ingressClassName"), "Who serves it."),
     Column::new("Hosts", Cell::Computed(ingress_hosts), "Which hosts it is for."),
@@ -46,7 +46,7 @@ pub(crate) const INGRESS: &[Column] = &[
 ];
 
 /// Ingress classes.
-pub(crate) const INGRESS_CLASS: &[Column] = &[
+pub(crate) const INGRESS_CLASS: &[Column<'static>] = &[
     NAME,
     Column::new("Controller", Cell::Text("/spec/controller"), "Who serves it."),
     Column::new("Parameters", Cell::Computed(class_parameters), "What more it needs."),
@@ -54,7 +54,7 @@ pub(crate) const INGRESS_CLASS: &[Column] = &[
 ];
 
 /// Network policies.
-pub(crate) const NETWORK_POLICY: &[Column] = &[
+pub(crate) const NETWORK_POLICY: &[Column<'static>] = &[
     NAME,
     Column::new("Pod-Selector", Cell::Computed(policy_selector), "Which pods it is for."),
     AGE,

@@ -9,7 +9,7 @@ use super::columns::{AGE, NAME, list, text};
 use super::{Cell, Column, NONE};
 
 /// Autoscalers.
-pub(crate) const AUTOSCALER: &[Column] = &[
+pub(crate) const AUTOSCALER: &[Column<'static>] = &[
     NAME,
     Column::new("Reference", Cell::Computed(reference), "What it scales."),
     Column::new("Targets", Cell::Computed(targets), "What its metrics are, and should be."),
@@ -20,7 +20,7 @@ pub(crate) const AUTOSCALER: &[Column] = &[
 ];
 
 /// Disruption budgets.
-pub(crate) const BUDGET: &[Column] = &[
+pub(crate) const BUDGET: &[Column<'static>] = &[
     NAME,
     Column::new("Min Available", Cell::Computed(min_available), "Pods that must be there."),
     Column::new("Max Unavailable", Cell::Computed(max_unavailable), "Pods that may be missing."),
@@ -33,7 +33,7 @@ pub(crate) const BUDGET: &[Column] = &[
 ];
 
 /// Priority classes.
-pub(crate) const PRIORITY_CLASS: &[Column] = &[
+pub(crate) const PRIORITY_CLASS: &[Column<'static>] = &[
     NAME,
     Column::new("Value", Cell::Number("/value"), "How important its pods are."),
     Column::new("Global-Default", Cell::Computed(global_default), "Whether pods get it unasked."),
@@ -42,7 +42,7 @@ pub(crate) const PRIORITY_CLASS: &[Column] = &[
 ];
 
 /// Quotas.
-pub(crate) const QUOTA: &[Column] = &[
+pub(crate) const QUOTA: &[Column<'static>] = &[
     NAME,
     Column::new("Request", Cell::Computed(requests), "What is requested of what there is."),
     Column::new("Limit", Cell::Computed(limits), "What is limited to of what there is."),

@@ -21,7 +21,7 @@ const MODES: [(&str, &str); 4] = [
 ];
 
 /// Volumes.
-pub(crate) const VOLUME: &[Column] = &[
+pub(crate) const VOLUME: &[Column<'static>] = &[
     NAME,
     Column::new("Capacity", Cell::Optional("/spec/capacity/storage"), "How much it holds."),
     Column::new("Access Modes", Cell::Computed(volume_modes), "Who may use it at a time."),
@@ -40,7 +40,7 @@ pub(crate) const VOLUME: &[Column] = &[
 ];
 
 /// Claims.
-pub(crate) const CLAIM: &[Column] = &[
+pub(crate) const CLAIM: &[Column<'static>] = &[
     NAME,
     Column::new("Status", Cell::Computed(status), "Whether it has a volume."),
     Column::new("Volume", Cell::Optional("/spec/volumeName"), "Its volume."),
@@ -53,7 +53,7 @@ pub(crate) const CLAIM: &[Column] = &[
 ];
 
 /// Storage classes.
-pub(crate) const STORAGE_CLASS: &[Column] = &[
+pub(crate) const STORAGE_CLASS: &[Column<'static>] = &[
     Column::new("Name", Cell::Computed(class_name), "Name must be unique.").named(),
     Column::new("Provisioner", Cell::Text("/provisioner"), "Who makes its volumes."),
     Column::new("ReclaimPolicy", Cell::Text("/reclaimPolicy"), "What becomes of them."),
@@ -63,7 +63,7 @@ pub(crate) const STORAGE_CLASS: &[Column] = &[
 ];
 
 /// CSI drivers.
-pub(crate) const CSI_DRIVER: &[Column] = &[
+pub(crate) const CSI_DRIVER: &[Column<'static>] = &[
     NAME,
     Column::new("AttachRequired", Cell::Computed(attach_required), "Whether volumes are attached."),
     Column::new("PodInfoOnMount", Cell::Computed(pod_info), "Whether it is told about the pod."),
@@ -75,11 +75,11 @@ pub(crate) const CSI_DRIVER: &[Column] = &[
 ];
 
 /// Nodes with their CSI drivers.
-pub(crate) const CSI_NODE: &[Column] =
+pub(crate) const CSI_NODE: &[Column<'static>] =
     &[NAME, Column::new("Drivers", Cell::Count("/spec/drivers"), "How many drivers it has."), AGE];
 
 /// Volumes attached to nodes.
-pub(crate) const VOLUME_ATTACHMENT: &[Column] = &[
+pub(crate) const VOLUME_ATTACHMENT: &[Column<'static>] = &[
     NAME,
     Column::new("Attacher", Cell::Optional("/spec/attacher"), "Who attaches it."),
     Column::new("PV", Cell::Optional("/spec/source/persistentVolumeName"), "The volume."),

@@ -15,7 +15,7 @@ fn print(resource: &str, objects: &[Value]) -> String {
     let header = columns(kind).iter().map(|column| column.name().to_uppercase()).collect();
     let mut lines: Vec<Vec<String>> = vec![header];
     for object in objects {
-        let cells = row(kind, object, NOW.parse().unwrap());
+        let cells = row(kind, object.clone(), NOW.parse().unwrap());
         lines.push(cells.iter().map(|c| c.as_str().map_or(c.to_string(), str::to_owned)).collect());
     }
     let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap();

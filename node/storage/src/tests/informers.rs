@@ -73,7 +73,7 @@ fn entries(storage: &Storage, tasks: &TaskTracker, cancel: &CancellationToken) -
         let value = object.data.and_then(|mut data| data.remove("a"));
         Ok(value.map(|value| Entry { name, value }))
     };
-    Informer::start(storage, config_maps(), Box::new(read), tasks, cancel.clone())
+    Informer::start(storage, config_maps().clone(), Box::new(read), tasks, cancel.clone())
 }
 
 fn say(value: Option<&str>) -> impl FnMut(&mut ConfigMap) + Send {

@@ -1,6 +1,8 @@
 //! Changes that go on when the replica they came from does not: a watch outlives the restart of a
 //! replica, a leader, and the loss of the quorum.
 
+use std::sync::Arc;
+
 use futures::{StreamExt, stream};
 use skein_consensus::{EventBatch, Revision};
 use skein_objects::{Kind, Reason, StatusError};
@@ -12,14 +14,14 @@ use crate::limits;
 /// first attempt fails to the caller's face.
 pub(super) async fn watch(
     storage: &Storage,
-    kind: &'static Kind,
+    kind: &Arc<Kind>,
     namespace: Option<&str>,
     from: Revision,
 ) -> Result<WatchEvents, StatusError> {
     let events = storage.watch(kind, namespace, from).await?;
     let source = Source {
         storage: storage.clone(),
-        kind,
+        kind: kind.clone(),
         namespace: namespace.map(str::to_owned),
         seen: from,
         events: Some(events),
@@ -35,7 +37,7 @@ pub(super) async fn watch(
 
 struct Source {
     storage: Storage,
-    kind: &'static Kind,
+    kind: Arc<Kind>,
     namespace: Option<String>,
     seen: Revision,
     events: Option<WatchEvents>,
@@ -58,7 +60,7 @@ impl Source {
             }
             tokio::time::sleep(limits::RESUME_PAUSE).await;
             let namespace = self.namespace.as_deref();
-            match self.storage.watch(self.kind, namespace, self.seen).await {
+            match self.storage.watch(&self.kind, namespace, self.seen).await {
                 Ok(events) => self.events = Some(events),
                 Err(error) if error.reason == Reason::ServiceUnavailable => {}
                 Err(error) => return Err(error),

@@ -19,7 +19,9 @@ const AT: Revision = Revision(9);
 fn start_of(text: &str) -> Result<Start, u16> {
     let query = Query::parse(Some(text));
     let bookmarks = query.flag("allowWatchBookmarks").unwrap();
-    let Ok(Route::Objects(target)) = route("/api/v1/configmaps") else { panic!("no objects") };
+    let Ok(Route::Objects(target)) = route("/api/v1/configmaps", registry()) else {
+        panic!("no objects")
+    };
     let body = body::boxed(http_body_util::Empty::new());
     let call = Call::new(target, Verb::Watch, query, http::HeaderMap::new(), body, None);
     start(&call, bookmarks).map_err(|error| error.code)

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::messages::{DOCUMENT, Form, Others};
 use crate::openapi::{v2, v2_protobuf};
+use crate::registry::registry;
 
 /// A field of a message.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -81,8 +82,8 @@ fn property<'a>(schema: &'a [u8], name: &str) -> &'a [u8] {
 
 #[test]
 fn a_document_names_its_version_and_all_definitions_and_paths() {
-    let json: Value = serde_json::from_slice(&v2()).unwrap();
-    let document = v2_protobuf();
+    let json: Value = serde_json::from_slice(&v2(registry())).unwrap();
+    let document = v2_protobuf(registry());
     assert_eq!(texts(&document, &[1]), ["2.0"]);
     assert_eq!(texts(&document, &[2, 1]), ["Skein"]);
     let names = |member: &str| -> Vec<String> {
@@ -94,7 +95,7 @@ fn a_document_names_its_version_and_all_definitions_and_paths() {
 
 #[test]
 fn a_kind_says_which_it_is() {
-    let document = v2_protobuf();
+    let document = v2_protobuf(registry());
     let deployment = definition(&document, "io.k8s.api.apps.v1.Deployment");
     let kinds = extension(deployment, 31, "x-kubernetes-group-version-kind");
     assert_eq!(kinds, json!([{"group": "apps", "version": "v1", "kind": "Deployment"}]));
@@ -105,7 +106,7 @@ fn a_kind_says_which_it_is() {
 
 #[test]
 fn schemas_carry_types_formats_items_maps_and_what_is_required() {
-    let document = v2_protobuf();
+    let document = v2_protobuf(registry());
     let spec = definition(&document, "io.k8s.api.core.v1.PodSpec");
     assert_eq!(texts(spec, &[19]), ["containers"]);
     let containers = property(spec, "containers");
@@ -122,7 +123,7 @@ fn schemas_carry_types_formats_items_maps_and_what_is_required() {
 
 #[test]
 fn an_operation_names_its_kind_and_its_parameters() {
-    let document = v2_protobuf();
+    let document = v2_protobuf(registry());
     let path = "/apis/apps/v1/namespaces/{namespace}/deployments/{name}";
     let item = named(at(&document, &[8])[0], 2, path);
     assert_eq!(texts(item, &[9, 1, 2, 4, 4]), ["name", "namespace"]);
@@ -167,7 +168,7 @@ fn uncovered(json: &Value, form: &Form, path: &str, out: &mut Vec<String>) {
 
 #[test]
 fn the_tables_have_a_place_for_every_member() {
-    let json: Value = serde_json::from_slice(&v2()).unwrap();
+    let json: Value = serde_json::from_slice(&v2(registry())).unwrap();
     let mut missing = Vec::new();
     uncovered(&json, &Form::One(&DOCUMENT), "", &mut missing);
     assert_eq!(missing, [""; 0]);

@@ -8,7 +8,7 @@ fn shown(resource: &str, object: Value) -> [String; 2] {
     let mut object = object;
     object["metadata"] = meta("x");
     let header: Vec<&str> = columns(kind).iter().map(Column::name).collect();
-    let cells = row(kind, &object, NOW.parse().unwrap());
+    let cells = row(kind, object, NOW.parse().unwrap());
     let cells: Vec<String> =
         cells.iter().map(|cell| cell.as_str().map_or(cell.to_string(), str::to_owned)).collect();
     [header.join("|"), cells.join("|")]
@@ -290,6 +290,6 @@ fn a_revision_names_its_controller() {
         "controller": true});
     let mut revision = json!({"metadata": meta("x"), "revision": 2});
     revision["metadata"]["ownerReferences"] = json!([owner]);
-    let cells = row(kind, &revision, NOW.parse().unwrap());
+    let cells = row(kind, revision, NOW.parse().unwrap());
     assert_eq!(cells, [json!("x"), json!("statefulset.apps/web"), json!(2), json!("5m")]);
 }
