@@ -1,6 +1,9 @@
 //! The parts of objects that have an address of their own.
 
-use k8s_openapi::{Resource, api::core::v1::Pod};
+use k8s_openapi::{
+    Resource,
+    api::{certificates::v1::CertificateSigningRequest, core::v1::Pod},
+};
 use skein_objects::Kind;
 
 use crate::route::Verb;
@@ -15,9 +18,10 @@ pub(crate) enum Subresource {
     Eviction,
     Exec,
     Attach,
+    Approval,
 }
 
-const ALL: [Subresource; 7] = [
+const ALL: [Subresource; 8] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
@@ -25,6 +29,7 @@ const ALL: [Subresource; 7] = [
     Subresource::Eviction,
     Subresource::Exec,
     Subresource::Attach,
+    Subresource::Approval,
 ];
 
 impl Subresource {
@@ -36,10 +41,12 @@ impl Subresource {
     /// Every subresource of `kind`.
     pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
         let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
+        let is_request = kind.group == CertificateSigningRequest::GROUP;
         let (has_status, has_scale) = (kind.status, kind.scale.is_some());
         ALL.into_iter().filter(move |subresource| match subresource {
             Self::Status => has_status,
             Self::Scale => has_scale,
+            Self::Approval => is_request,
             Self::Log | Self::Binding | Self::Eviction | Self::Exec | Self::Attach => is_pod,
         })
     }
@@ -54,13 +61,14 @@ impl Subresource {
             Self::Eviction => "eviction",
             Self::Exec => "exec",
             Self::Attach => "attach",
+            Self::Approval => "approval",
         }
     }
 
     /// Group, version and kind of what is sent and answered there.
     pub(crate) fn response_kind(self, kind: &Kind) -> (&str, &str, &str) {
         match self {
-            Self::Status | Self::Log => (&kind.group, &kind.version, &kind.kind),
+            Self::Status | Self::Log | Self::Approval => (&kind.group, &kind.version, &kind.kind),
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),
@@ -74,6 +82,7 @@ impl Subresource {
         match self {
             Self::Status | Self::Scale => &["get", "patch", "update"],
             Self::Log => &["get"],
+            Self::Approval => &["get", "update"],
             Self::Binding | Self::Eviction => &["create"],
             Self::Exec | Self::Attach => &["create", "get"],
         }
@@ -93,6 +102,7 @@ impl Subresource {
         match self {
             Self::Status | Self::Scale => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
             Self::Log => verb == Verb::Get,
+            Self::Approval => matches!(verb, Verb::Get | Verb::Update),
             Self::Binding | Self::Eviction => verb == Verb::Create,
             Self::Exec | Self::Attach => matches!(verb, Verb::Create | Verb::Get),
         }

@@ -1,5 +1,6 @@
 //! The verbs, each written once for all kinds.
 
+mod approval;
 mod create;
 mod delete;
 mod eviction;
@@ -31,7 +32,9 @@ use crate::{
 /// Serves a request that looks at objects as they are now.
 pub(crate) async fn read(service: &Service, call: &Call) -> Result<Reply, StatusError> {
     match (call.verb, call.target.subresource) {
-        (Verb::Get, None | Some(Subresource::Status)) => read::get(service, call).await,
+        (Verb::Get, None | Some(Subresource::Status | Subresource::Approval)) => {
+            read::get(service, call).await
+        }
         (Verb::Get, Some(Subresource::Scale)) => scale::get(service, call).await,
         (Verb::List, None) => list::list(service, call).await,
         (verb, _) => Err(StatusError::method_not_allowed(format!("{verb:?}"))),
@@ -49,6 +52,7 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
             exec::refuse(service, &call).await
         }
         (Verb::Update, None | Some(Subresource::Status)) => update::update(service, call).await,
+        (Verb::Update, Some(Subresource::Approval)) => approval::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
         (Verb::Patch, None | Some(Subresource::Status)) => patch::patch(service, call).await,
         (Verb::Patch, Some(Subresource::Scale)) => scale::patch(service, call).await,

@@ -22,13 +22,14 @@ use std::{collections::HashMap, sync::LazyLock};
 mod parse;
 
 /// The files, by the name under which their messages are known to each other.
-const FILES: [(&str, &str); 16] = [
+const FILES: [(&str, &str); 17] = [
     ("apps", include_str!("schema/apps.schema")),
     ("authentication", include_str!("schema/authentication.schema")),
     ("authorization", include_str!("schema/authorization.schema")),
     ("autoscaling", include_str!("schema/autoscaling.schema")),
     ("autoscaling_v2", include_str!("schema/autoscaling_v2.schema")),
     ("batch", include_str!("schema/batch.schema")),
+    ("certificates", include_str!("schema/certificates.schema")),
     ("coordination", include_str!("schema/coordination.schema")),
     ("core", include_str!("schema/core.schema")),
     ("discovery", include_str!("schema/discovery.schema")),

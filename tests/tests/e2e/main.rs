@@ -11,6 +11,7 @@ mod disk;
 mod drill;
 mod exec;
 mod faults;
+mod kubectl;
 mod members;
 mod network;
 mod quorum;

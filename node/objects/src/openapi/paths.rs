@@ -7,7 +7,7 @@ use super::{Dialect, group_version};
 use crate::kind::Kind;
 use crate::schema::{DELETE_OPTIONS, SCALE, STATUS};
 
-/// Patch formats, as content types.
+/// Patch formats, as content types; the last is for kinds with lists that merge by key.
 const PATCHES: [&str; 4] = [
     "application/apply-patch+yaml",
     "application/json-patch+json",
@@ -106,8 +106,18 @@ impl Writer<'_> {
             "parameters": self.path_parameters(true),
             "get": self.operation("get", schema, None, &[]),
             "put": self.operation("put", schema, Some((&OBJECTS, schema)), &WRITE_PARAMETERS),
-            "patch": self.operation("patch", schema, Some((&PATCHES, "")), &PATCH_PARAMETERS),
+            "patch": self.operation("patch", schema, Some((self.patches(), "")), &PATCH_PARAMETERS),
         })
+    }
+
+    /// The patch formats: clients send a strategic merge patch where it is among them, and custom
+    /// kinds have nothing to merge by.
+    fn patches(&self) -> &'static [&'static str] {
+        if self.kind.is_custom() {
+            PATCHES.split_last().map_or(&[], |(_, most)| most)
+        } else {
+            &PATCHES
+        }
     }
 
     fn path_parameters(&self, named: bool) -> Vec<Value> {

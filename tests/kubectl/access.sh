@@ -1,0 +1,35 @@
+# Who may do what, and certificates.
+# shellcheck shell=bash disable=SC2154
+
+expect 'Username.*kubernetes-admin|Username +[a-z]' k auth whoami
+expect '^yes' k auth can-i create pods
+expect '\*\.\*' k auth can-i --list
+expect 'role.rbac.authorization.k8s.io/reader created' k create role reader --verb=get,list --resource=pods
+expect 'rolebinding.rbac.authorization.k8s.io/readers created' k create rolebinding readers --role=reader --serviceaccount="$NAMESPACE:default"
+expect "clusterrole.rbac.authorization.k8s.io/$NAMESPACE created" k create clusterrole "$NAMESPACE" --verb=get --resource=nodes
+expect 'labeled' k label clusterrole "$NAMESPACE" "test=$NAMESPACE"
+expect "clusterrolebinding.rbac.authorization.k8s.io/$NAMESPACE created" k create clusterrolebinding "$NAMESPACE" --clusterrole="$NAMESPACE" --user=jane
+expect 'labeled' k label clusterrolebinding "$NAMESPACE" "test=$NAMESPACE"
+expect 'subjects updated' k set subject rolebinding readers --user=jane
+expect 'reconciled' k auth reconcile -f - <<<"$(flow "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role,
+    metadata: {name: other, namespace: $NAMESPACE}, rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]}")"
+
+openssl req -new -newkey rsa:2048 -nodes -keyout "$scratch/key" -subj /CN=jane -out "$scratch/csr" 2>/dev/null
+for name in approved denied; do
+    expect 'created' k create -f - <<REQUEST
+apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {name: $NAMESPACE-$name, labels: {test: $NAMESPACE}}
+spec:
+  request: $(base64 -w0 <"$scratch/csr")
+  signerName: example.com/nobody
+  usages: [client auth]
+REQUEST
+done
+expect 'Pending' k get csr "$NAMESPACE-approved"
+expect 'approved' k certificate approve "$NAMESPACE-approved"
+expect 'Approved' k get csr "$NAMESPACE-approved"
+expect 'denied' k certificate deny "$NAMESPACE-denied"
+expect 'Denied' k get csr "$NAMESPACE-denied"
+
+expect 'deleted' k delete csr -l "test=$NAMESPACE"
