@@ -48,6 +48,9 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
         if copied > limits::PATCH_COPY_BYTES {
             return Err(StatusError::request_too_large(limits::PATCH_COPY_BYTES));
         }
+        if tests_absence(operation, &patched) {
+            continue;
+        }
         json_patch::patch(&mut patched, std::slice::from_ref(operation)).map_err(|error| {
             StatusError::new(
                 Reason::Invalid,
@@ -56,6 +59,16 @@ pub fn json_patch(object: &Value, patch: &Value) -> Result<Value, StatusError> {
         })?;
     }
     Ok(patched)
+}
+
+/// Whether an operation tests that a member of something is null, and it is not there: that holds in
+/// Kubernetes, and clients rely on it to be the first to write a member.
+fn tests_absence(operation: &PatchOperation, object: &Value) -> bool {
+    let PatchOperation::Test(test) = operation else { return false };
+    let parent = test.path.parent().and_then(|parent| parent.resolve(object).ok());
+    test.value.is_null()
+        && parent.is_some_and(Value::is_object)
+        && test.path.resolve(object).is_err()
 }
 
 /// The bytes of what an operation copies: copies of copies double, and a few dozen would fill the

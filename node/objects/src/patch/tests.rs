@@ -214,3 +214,17 @@ fn what_moves_down_over_and_over_is_bounded_and_what_moves_up_is_not() {
     assert_eq!(json_patch(&object, &rounds(10)).unwrap(), object);
     assert_eq!(json_patch(&object, &rounds(100)).unwrap_err().code, 413);
 }
+
+#[test]
+fn a_member_that_is_not_there_tests_as_null() {
+    let object = json!({"metadata": {"name": "a"}});
+    let test = |path: &str, value: Value| {
+        let add = json!({"op": "add", "path": "/metadata/finalizers", "value": ["x"]});
+        json_patch(&object, &json!([{"op": "test", "path": path, "value": value}, add]))
+    };
+    let patched = test("/metadata/finalizers", Value::Null).unwrap();
+    assert_eq!(patched["metadata"]["finalizers"], json!(["x"]));
+    assert_eq!(test("/metadata/finalizers", json!([])).unwrap_err().code, 422);
+    assert_eq!(test("/metadata/name", Value::Null).unwrap_err().code, 422);
+    assert_eq!(test("/spec/replicas", Value::Null).unwrap_err().code, 422);
+}
