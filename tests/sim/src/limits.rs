@@ -10,6 +10,9 @@ pub(crate) const STEP: Duration = Duration::from_millis(1);
 /// seconds each.
 pub(crate) const STOPS_WITHIN_MS: u64 = 20_000;
 
+/// How long, in virtual milliseconds, a replica may take to tell that its disk has refused a write.
+pub(crate) const DISK_TELLS_WITHIN_MS: u64 = 100;
+
 /// Lines of the trace in a report of a failure.
 pub(crate) const REPORTED_LINES: usize = 60;
 

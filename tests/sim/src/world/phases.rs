@@ -15,7 +15,7 @@ use super::{OUTSIDERS, World};
 use crate::{
     host::Host,
     invariants::{self, Live, Violation, difference},
-    limits::STOPS_WITHIN_MS,
+    limits::{DISK_TELLS_WITHIN_MS, STOPS_WITHIN_MS},
     node::name_of,
     plan::Plan,
     trace::Trace,
@@ -143,6 +143,8 @@ impl World {
             host.disk.set_sync_latency(Duration::ZERO);
             host.stalled_until_ms = 0;
         }
+        // What a broken disk refused a moment ago is told first.
+        self.until(DISK_TELLS_WITHIN_MS, |_| false);
         // A process that is stopping or has no power, or whose disk had been full, ends first.
         self.until(STOPS_WITHIN_MS, |world| {
             world.stopping.is_empty() && !world.hosts.values().any(Host::is_failing)
