@@ -106,7 +106,10 @@ impl Service {
         // A kind that this host does not know may just have been defined through another one.
         let is_about_kinds = routed.as_ref().map_or_else(is_no_resource, Route::is_discovery);
         if is_about_kinds && self.cluster.impairment().is_none() {
-            let registry = self.kinds.fresh().await;
+            let permit = self.admit_load(false)?;
+            let fresh = tokio::time::timeout(limits::REQUEST, self.kinds.fresh()).await;
+            drop(permit);
+            let registry = fresh.unwrap_or_else(|_| self.kinds.current());
             routed = route(request.uri().path(), &registry);
         }
         let (mut parts, body) = request.into_parts();

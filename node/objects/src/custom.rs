@@ -62,8 +62,8 @@ pub struct DefinitionRef<'k> {
 /// The kinds that a custom resource definition makes: one for each version it serves or stores,
 /// none until its names are accepted.
 ///
-/// `revision` is the one of the store that wrote it. A definition that was stored has been validated; one that cannot be compiled nevertheless makes
-/// no kinds.
+/// `revision` is the one of the store that wrote it. A definition that was stored has been
+/// validated; one that cannot be compiled nevertheless makes no kinds.
 pub fn custom_kinds(definition: &Value, revision: u64) -> Vec<Kind> {
     if !is_established(definition) {
         return Vec::new();
