@@ -88,7 +88,6 @@ expect 'name: custom-made-' k kustomize "$scratch/base"
 expect 'configmap/custom-made-.* created' k apply -k "$scratch/base"
 
 # config
-export KUBECONFIG_BEFORE=$KUBECONFIG
 expect 'current-context' k config view --minify
 expect '.' k config current-context
 cp "$KUBECONFIG" "$scratch/config"

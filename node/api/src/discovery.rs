@@ -1,6 +1,9 @@
 //! Discovery: which groups, versions and resources there are, made from the registry of kinds.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -103,7 +106,7 @@ impl<'r> All<'r> {
     }
 
     fn groups(&self) -> impl Iterator<Item = &'r str> {
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         self.versions.iter().map(|(group, _)| *group).filter(move |group| seen.insert(*group))
     }
 

@@ -142,7 +142,6 @@ impl Definition {
         let stored = name(versions.iter().find(|version| version["storage"] == true)?);
         let group = spec["group"].as_str()?;
         let schema = &version["schema"]["openAPIV3Schema"];
-        let columns = version["additionalPrinterColumns"].as_array();
         let ever_stored = definition["status"]["storedVersions"].as_array();
         let is_settled = version["storage"] == true
             && ever_stored.is_some_and(|all| all.iter().all(|one| *one == version["name"]))
@@ -150,7 +149,7 @@ impl Definition {
         Some(Self {
             schema: Schema::compile(schema).ok()?,
             published: published(schema),
-            columns: columns::compile(columns.map(Vec::as_slice)),
+            columns: columns::compile(&version["additionalPrinterColumns"]),
             api_version: format!("{group}/{}", name(version)),
             stored_api_version: format!("{group}/{stored}"),
             is_settled,

@@ -15,8 +15,8 @@ pub(super) struct CustomColumn {
     path: JsonPath,
 }
 
-/// Reads the added columns; `None` where the definition says nothing of columns.
-pub(super) fn compile(columns: Option<&[Value]>) -> Vec<CustomColumn> {
+/// Reads the added columns.
+pub(super) fn compile(columns: &Value) -> Vec<CustomColumn> {
     let text = |value: &Value| value.as_str().unwrap_or("").to_owned();
     let column = |column: &Value| {
         Some(CustomColumn {
@@ -28,7 +28,7 @@ pub(super) fn compile(columns: Option<&[Value]>) -> Vec<CustomColumn> {
             path: JsonPath::parse(column["jsonPath"].as_str()?).ok()?,
         })
     };
-    columns.unwrap_or_default().iter().filter_map(column).collect()
+    columns.as_array().into_iter().flatten().filter_map(column).collect()
 }
 
 /// All columns: without any added ones, the age.
