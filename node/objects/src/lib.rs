@@ -35,7 +35,7 @@ pub use field::{FieldError, FieldErrorKind};
 pub use kind::{Kind, ScalePaths, Scope, Text};
 pub use lifecycle::{
     DeletePlan, Part, Propagation, Stamp, begin_delete, deletion_complete, prepare_create,
-    prepare_update,
+    prepare_update, set_at,
 };
 pub use registry::{Registry, registry, warnings};
 pub use status::{Cause, Details, Reason, StatusError};

@@ -195,12 +195,28 @@ fn scale_part(kind: &Kind, new: &Value, old: &Value) -> Result<Value, StatusErro
         return Err(StatusError::no_resource());
     };
     let mut object = old.clone();
-    if let (Some(replicas), Some(slot)) =
-        (new.pointer(&paths.spec_replicas), object.pointer_mut(&paths.spec_replicas))
-    {
-        *slot = replicas.clone();
+    if let Some(replicas) = new.pointer(&paths.spec_replicas) {
+        set_at(&mut object, &paths.spec_replicas, replicas.clone())?;
     }
     Ok(object)
+}
+
+/// Sets what a JSON pointer of member names leads to; the way to it is made where it is missing.
+///
+/// # Errors
+/// 400 when something that is no map is in the way, as a custom kind may have it.
+pub fn set_at(object: &mut Value, pointer: &str, value: Value) -> Result<(), StatusError> {
+    let mut place = object;
+    for step in pointer.split('/').skip(1) {
+        if !(place.is_object() || place.is_null()) {
+            return Err(StatusError::bad_request(format!(
+                "the object has no place for {pointer}: what is before {step:?} is not a map"
+            )));
+        }
+        place = &mut place[step];
+    }
+    *place = value;
+    Ok(())
 }
 
 fn finish(kind: &Kind, object: Value, errors: Errors) -> Result<Value, StatusError> {

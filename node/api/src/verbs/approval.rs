@@ -3,7 +3,7 @@
 
 use http::StatusCode;
 use serde_json::{Value, json};
-use skein_objects::{Part, StatusError, decode};
+use skein_objects::{Part, Reason, StatusError, decode};
 
 use super::answer;
 use crate::{call::Call, reply::Reply, service::Service};
@@ -18,7 +18,7 @@ pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, S
     let (bytes, media) = call.read_object().await?;
     let target = &call.target;
     let wanted = decode(&target.kind, &bytes, media, validation)?.object;
-    let decide = |live: Value| Ok(decided(live, &wanted));
+    let decide = |live: Value| decided(live, &wanted);
     let (namespace, name) = (target.namespace(), target.name());
     let object = service
         .storage
@@ -27,21 +27,27 @@ pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, S
     answer(&call, StatusCode::OK, &object)
 }
 
-/// The live object with the decisions of the wanted one; whose version, if it has one, decides.
-fn decided(mut live: Value, wanted: &Value) -> Value {
-    let conditions = |object: &Value, decisions: bool| -> Vec<Value> {
-        let all = object["status"]["conditions"].as_array().into_iter().flatten();
-        let is_decision = |one: &&Value| {
-            let kind = one["type"].as_str();
-            kind.is_some_and(|kind| DECISIONS.contains(&kind)) == decisions
-        };
-        all.filter(is_decision).cloned().collect()
+/// The live object with the decisions of the wanted one added; whose version, if it has one,
+/// decides. What has been decided stays, and is not decided the other way.
+fn decided(mut live: Value, wanted: &Value) -> Result<Value, StatusError> {
+    let conditions = |object: &Value| -> Vec<Value> {
+        object["status"]["conditions"].as_array().cloned().unwrap_or_default()
     };
-    let mut all = conditions(&live, false);
-    all.extend(conditions(wanted, true));
+    let mut all = conditions(&live);
+    let has = |all: &[Value], kind: &str| all.iter().any(|one| one["type"] == kind);
+    let is_new = |one: &Value| {
+        DECISIONS.iter().any(|decision| one["type"] == *decision && !has(&all, decision))
+    };
+    let new: Vec<Value> = conditions(wanted).into_iter().filter(is_new).collect();
+    all.extend(new);
+    if DECISIONS.iter().all(|decision| has(&all, decision)) {
+        let rule = "status.conditions: Invalid value: \"Denied\": Approved and Denied conditions \
+                    are mutually exclusive";
+        return Err(StatusError::new(Reason::Invalid, rule));
+    }
     live["status"]["conditions"] = json!(all);
     live["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
-    live
+    Ok(live)
 }
 
 #[cfg(test)]
@@ -51,11 +57,20 @@ mod tests {
     #[test]
     fn only_decisions_are_taken_over() {
         let live = json!({"metadata": {}, "status": {"certificate": "c",
-            "conditions": [{"type": "Failed"}, {"type": "Denied"}]}});
+            "conditions": [{"type": "Failed"}]}});
         let wanted = json!({"metadata": {"resourceVersion": "7"}, "status": {
             "certificate": "other", "conditions": [{"type": "Approved"}, {"type": "Mine"}]}});
         let expected = json!({"metadata": {"resourceVersion": "7"}, "status": {
             "certificate": "c", "conditions": [{"type": "Failed"}, {"type": "Approved"}]}});
-        assert_eq!(decided(live, &wanted), expected);
+        assert_eq!(decided(live, &wanted).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_is_decided_stays_so() {
+        let with = |kind: &str| json!({"metadata": {}, "status": {"conditions": [{"type": kind}]}});
+        let none = json!({"metadata": {}, "status": {}});
+        let kept = decided(with("Approved"), &none).unwrap();
+        assert_eq!(kept["status"], with("Approved")["status"]);
+        assert_eq!(decided(with("Approved"), &with("Denied")).unwrap_err().code, 422);
     }
 }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use serde_json::{Map, Value, json};
-use skein_objects::{Part, ScalePaths, StatusError, parse};
+use skein_objects::{Part, ScalePaths, StatusError, parse, set_at};
 use skein_storage::Object;
 
 use super::patch;
@@ -130,22 +130,6 @@ fn desired(scale: &Value) -> Result<i64, StatusError> {
     }
 }
 
-/// Sets a member; the way to it is made where it is missing. A custom kind may have something else
-/// on the way.
-fn set_at(object: &mut Value, pointer: &str, value: Value) -> Result<(), StatusError> {
-    let mut place = object;
-    for step in pointer.split('/').skip(1) {
-        if !(place.is_object() || place.is_null()) {
-            return Err(StatusError::bad_request(format!(
-                "the object has no place for {pointer}: what is before {step:?} is not a map"
-            )));
-        }
-        place = &mut place[step];
-    }
-    *place = value;
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,15 +145,6 @@ mod tests {
         });
         assert_eq!(selector_text(&selector), "app=web,tier in (a,b),!old");
         assert_eq!(selector_text(&json!({"app": "web", "tier": "a"})), "app=web,tier=a");
-    }
-
-    #[test]
-    fn what_is_in_the_way_of_a_count_is_an_error() {
-        let mut object = json!({"spec": "text"});
-        assert_eq!(set_at(&mut object, "/spec/replicas", json!(1)).unwrap_err().code, 400);
-        let mut object = json!({});
-        set_at(&mut object, "/spec/replicas", json!(1)).unwrap();
-        assert_eq!(object, json!({"spec": {"replicas": 1}}));
     }
 
     #[test]

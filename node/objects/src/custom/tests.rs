@@ -199,6 +199,19 @@ fn the_status_of_an_object_is_checked_when_it_is_written() {
 }
 
 #[test]
+fn a_count_that_was_never_said_can_be_scaled() {
+    let kind = kind_of(&established(), "v1");
+    let old = crontab(json!({"cronSpec": "* * * * *"}));
+    let mut new = old.clone();
+    new["spec"]["replicas"] = json!(4);
+    let scaled = prepare_update(&kind, new, &old, Part::Scale, stamp().now, None).unwrap();
+    assert_eq!(scaled["spec"], json!({"cronSpec": "* * * * *", "replicas": 4}));
+    let mut new = old.clone();
+    new["spec"]["replicas"] = json!(40);
+    assert!(prepare_update(&kind, new, &old, Part::Scale, stamp().now, None).is_err());
+}
+
+#[test]
 fn the_other_version_is_stored_as_the_first_and_read_back() {
     let definition = established();
     let (stored, other) = (kind_of(&definition, "v1"), kind_of(&definition, "v2"));

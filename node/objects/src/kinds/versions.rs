@@ -41,7 +41,7 @@ pub(crate) struct NewEventStrategy;
 
 impl Strategy for NewEventStrategy {
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
-        EventStrategy.validate(&Field::root(&event_to_stored(object.value.clone())), errors);
+        validate_stored_event(object, errors);
         let controller = object.get("reportingController");
         require_text(&controller, errors);
         if let Err(rule) = names::qualified(controller.text())
@@ -68,7 +68,13 @@ impl Strategy for NewEventStrategy {
     }
 
     /// An event that came in the other version need not be as this one demands.
-    fn validate_change(&self, _: Part, _: &Field<'_>, _: &Field<'_>, _: &mut Errors) {}
+    fn validate_change(&self, _: Part, new: &Field<'_>, _: &Field<'_>, errors: &mut Errors) {
+        validate_stored_event(new, errors);
+    }
+}
+
+fn validate_stored_event(event: &Field<'_>, errors: &mut Errors) {
+    EventStrategy.validate(&Field::root(&event_to_stored(event.value.clone())), errors);
 }
 
 pub(crate) fn event_to_stored(object: Value) -> Value {

@@ -201,3 +201,18 @@ fn a_namespace_terminates_until_its_content_is_gone() {
     let emptied = prepare_update(kind, empty, &marked, Part::Main, stamp().now, None).unwrap();
     assert!(deletion_complete(kind, &emptied));
 }
+
+#[test]
+fn members_are_set_where_there_is_a_place_for_them() {
+    let cases = [
+        (json!({}), Ok(json!({"spec": {"size": 1}}))),
+        (json!({"spec": {"size": 5, "x": 2}}), Ok(json!({"spec": {"size": 1, "x": 2}}))),
+        (json!({"spec": "text"}), Err(400)),
+        (json!({"spec": [1]}), Err(400)),
+    ];
+    for (object, expected) in cases {
+        let mut changed = object.clone();
+        let set = set_at(&mut changed, "/spec/size", json!(1));
+        assert_eq!(set.map(|()| changed).map_err(|error| error.code), expected, "{object}");
+    }
+}
