@@ -30,6 +30,7 @@ pub(crate) async fn check(store: &SharedStore) {
     a_repeated_request_applies_once(store).await;
     transactions_apply_whole_or_not_at_all(store).await;
     lists_are_ordered_paged_and_consistent(store).await;
+    lists_show_the_past(store).await;
     reads_see_what_was_acknowledged(store).await;
     watches_neither_skip_nor_repeat(store).await;
     watches_tell_their_progress(store).await;
@@ -88,15 +89,41 @@ async fn lists_are_ordered_paged_and_consistent(store: &SharedStore) {
     };
     assert_eq!(names(&listed.records), ["a", "b", "c"]);
     assert!(listed.records.iter().all(|record| record.modified <= listed.revision));
-    let page = ListOptions { limit: 2, after: None };
+    let page = ListOptions { limit: 2, after: None, at: None };
     let listed = store.list(&range, page, Consistency::Linearizable).await.unwrap();
     assert_eq!((names(&listed.records).join(""), listed.remaining), ("ab".to_owned(), 1));
-    let rest = ListOptions { limit: 2, after: Some(key("lists", "b")) };
+    let rest = ListOptions { limit: 2, after: Some(key("lists", "b")), at: None };
     let listed = store.list(&range, rest, Consistency::Linearizable).await.unwrap();
     assert_eq!((names(&listed.records).join(""), listed.remaining), ("c".to_owned(), 0));
     let other = KeyRange::namespaced("lists", "other");
     let none = store.list(&other, ListOptions::default(), Consistency::Any).await.unwrap();
     assert!(none.records.is_empty());
+}
+
+async fn lists_show_the_past(store: &SharedStore) {
+    for name in ["a", "b", "c"] {
+        store.write(put(key("past", name), "1", Precondition::Absent)).await.unwrap();
+    }
+    let range = KeyRange::all("past");
+    let read = async |after: Option<Key>, limit, at| {
+        let options = ListOptions { limit, after, at };
+        let freshness = at.map_or(Consistency::Linearizable, Consistency::AtLeast);
+        store.list(&range, options, freshness).await
+    };
+    let whole = read(None, 0, None).await.unwrap();
+    store.write(delete(key("past", "b"))).await.unwrap();
+    store.write(put(key("past", "b"), "2", Precondition::Absent)).await.unwrap();
+    store.write(put(key("past", "bb"), "2", Precondition::Absent)).await.unwrap();
+    store.write(delete(key("past", "c"))).await.unwrap();
+    let at = Some(whole.revision);
+    let again = read(None, 0, at).await.unwrap();
+    assert_eq!(again, whole);
+    let page = read(Some(key("past", "a")), 1, at).await.unwrap();
+    assert_eq!((&page.records[..], page.remaining), (&whole.records[1..2], 1));
+    assert_eq!(page.revision, whole.revision);
+    let ahead = ListOptions { at: Some(Revision(u64::MAX)), ..ListOptions::default() };
+    let refused = store.list(&range, ahead, Consistency::Any).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable(_))), "{refused:?}");
 }
 
 async fn reads_see_what_was_acknowledged(store: &SharedStore) {

@@ -65,7 +65,8 @@ impl StoreClient for MemoryStore {
         options: ListOptions,
         consistency: Consistency,
     ) -> Result<Listing, StoreError> {
-        Ok(self.view(consistency).await?.list(range, &options))
+        let view = self.view(consistency).await?;
+        self.published.list(&view, range, &options).await
     }
 
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {

@@ -280,7 +280,7 @@ impl StoreClient for RemoteStore {
         options: ListOptions,
         consistency: Consistency,
     ) -> Result<Listing, StoreError> {
-        let request = &StreamRequest::List(range.clone(), options, consistency);
+        let request = &StreamRequest::list(range.clone(), options, consistency);
         self.try_each(limits::READ_TIMEOUT, |node| self.list_from(node, request)).await
     }
 

@@ -226,7 +226,8 @@ impl StoreClient for ReplicaStore {
         options: ListOptions,
         consistency: Consistency,
     ) -> Result<Listing, StoreError> {
-        Ok(self.view(consistency).await?.list(range, &options))
+        let view = self.view(consistency).await?;
+        self.machine.published().list(&view, range, &options).await
     }
 
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {

@@ -15,7 +15,9 @@ use crate::{
     replica_store::ReplicaStore,
     store_protocol::{ListPart, Refusal, StoreReply, StoreRequest, StreamRequest, WatchPart},
 };
-use skein_store::{Epoch, KeyRange, Revision, StoreClient, StoreError};
+use skein_store::{
+    Consistency, Epoch, KeyRange, ListOptions, Listing, Revision, StoreClient, StoreError,
+};
 
 /// Serves [`skein_net::Protocol::Store`].
 pub(crate) struct StoreHandler {
@@ -100,22 +102,38 @@ impl StoreHandler {
             Err(_) => Err(StoreError::Overloaded.into()),
         };
         match request {
-            StreamRequest::List(range, options, consistency) => {
-                let listed = match allowed {
-                    Ok(()) => in_time(async { Ok(self.store.view(consistency).await?) }).await,
-                    Err(refusal) => Err(refusal),
-                };
-                match listed {
-                    Ok(view) => send_list(stream, view.list(&range, &options)).await,
-                    Err(refusal) => {
-                        let part = ListPart::Refused(refusal);
-                        frames::write(stream, &part, limits::STREAM_IDLE).await
-                    }
-                }
+            StreamRequest::List(range, page, consistency) => {
+                self.send_list(stream, allowed, &range, page.options(None), consistency).await
+            }
+            StreamRequest::ListAt(range, page, consistency, at) => {
+                self.send_list(stream, allowed, &range, page.options(Some(at)), consistency).await
             }
             StreamRequest::Watch(range, from) => {
                 let allowed = allowed.and_then(|()| self.check_watchable());
                 self.send_watch(stream, allowed, &range, from).await
+            }
+        }
+    }
+
+    async fn send_list(
+        &self,
+        stream: &mut BoxedStream,
+        allowed: Result<(), Refusal>,
+        range: &KeyRange,
+        options: ListOptions,
+        consistency: Consistency,
+    ) -> Result<(), FrameError> {
+        let listed = match allowed {
+            Ok(()) => {
+                in_time(async { Ok(self.store.list(range, options, consistency).await?) }).await
+            }
+            Err(refusal) => Err(refusal),
+        };
+        match listed {
+            Ok(listing) => send_listing(stream, listing).await,
+            Err(refusal) => {
+                let part = ListPart::Refused(refusal);
+                frames::write(stream, &part, limits::STREAM_IDLE).await
             }
         }
     }
@@ -164,7 +182,7 @@ async fn in_time<T>(work: impl Future<Output = Result<T, Refusal>>) -> Result<T,
     })
 }
 
-async fn send_list(stream: &mut BoxedStream, listing: crate::Listing) -> Result<(), FrameError> {
+async fn send_listing(stream: &mut BoxedStream, listing: Listing) -> Result<(), FrameError> {
     let (mut part, mut bytes) = (Vec::new(), 0);
     for record in listing.records {
         bytes += record.size();

@@ -44,8 +44,37 @@ impl StoreRequest {
 /// A request answered by a stream of [`ListPart`] or [`WatchPart`].
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum StreamRequest {
-    List(KeyRange, ListOptions, Consistency),
+    /// A range as it is.
+    List(KeyRange, Page, Consistency),
     Watch(KeyRange, Revision),
+    /// A range as it was.
+    ListAt(KeyRange, Page, Consistency, Revision),
+}
+
+/// Which part of a range a peer lists.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Page {
+    limit: usize,
+    after: Option<Key>,
+}
+
+impl Page {
+    /// The options it stands for, as of `at`.
+    pub(crate) fn options(self, at: Option<Revision>) -> ListOptions {
+        ListOptions { limit: self.limit, after: self.after, at }
+    }
+}
+
+impl StreamRequest {
+    /// The request for a list.
+    pub(crate) fn list(range: KeyRange, options: ListOptions, consistency: Consistency) -> Self {
+        let ListOptions { limit, after, at } = options;
+        let page = Page { limit, after };
+        match at {
+            None => Self::List(range, page, consistency),
+            Some(at) => Self::ListAt(range, page, consistency, at),
+        }
+    }
 }
 
 /// The answer to a [`StoreRequest`].
@@ -140,4 +169,23 @@ pub(crate) enum WatchPart {
     Started,
     Batch(EventBatch),
     Refused(Refusal),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_of_an_earlier_build_are_asked_for_lists_in_their_words() {
+        let range = || KeyRange::all("pods");
+        let after = || Some(Key::new("pods", "a", "b"));
+        let now = ListOptions { limit: 2, after: after(), at: None };
+        let request = StreamRequest::list(range(), now, Consistency::Any);
+        let expected = b"\x01\x00\x04pods\x00\x02\x01\x04pods\x01a\x01b\x02";
+        assert_eq!(codec::encode(&request).unwrap().as_ref(), expected);
+        let past = ListOptions { limit: 2, after: after(), at: Some(Revision(9)) };
+        let request = StreamRequest::list(range(), past, Consistency::Any);
+        let expected = b"\x01\x02\x04pods\x00\x02\x01\x04pods\x01a\x01b\x02\x09";
+        assert_eq!(codec::encode(&request).unwrap().as_ref(), expected);
+    }
 }

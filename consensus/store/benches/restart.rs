@@ -110,7 +110,7 @@ async fn open(directory: &Path) -> Outcome<()> {
     let listing = machine
         .published()
         .view()
-        .list(&KeyRange::all("pods"), &ListOptions { limit: 500, after: None });
+        .list(&KeyRange::all("pods"), &ListOptions { limit: 500, after: None, at: None });
     let served = started.elapsed();
     println!(
         "state {}, log {}, first page of {} served after {}; {} MB resident, {} MB at most",

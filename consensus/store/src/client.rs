@@ -156,13 +156,18 @@ pub enum Consistency {
     Any,
 }
 
-/// Which part of a range to list.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// Which part of a range to list, and as of when.
+#[derive(Clone, Debug, Default)]
 pub struct ListOptions {
     /// At most this many records; zero means all.
     pub limit: usize,
     /// Only keys after this one.
     pub after: Option<Key>,
+    /// As the range was at this revision, not as it is now. It can be had for as long as a watch
+    /// could start from there ([`StoreError::Compacted`]), and of a replica that has come that far:
+    /// [`Consistency::AtLeast`] waits until it has, the others fail where it has not
+    /// ([`StoreError::Unavailable`]).
+    pub at: Option<Revision>,
 }
 
 /// A consistent view of a range.
@@ -170,7 +175,8 @@ pub struct ListOptions {
 pub struct Listing {
     /// The records in key order.
     pub records: Vec<Arc<Record>>,
-    /// The revision of the store they were read at; a watch from here misses nothing.
+    /// The revision of the store they are of: the one asked for, else that of the replica. A watch
+    /// from here misses nothing.
     pub revision: Revision,
     /// How many further records the range holds beyond `limit`.
     pub remaining: usize,
@@ -201,6 +207,14 @@ impl Event {
         match self {
             Self::Put { record, .. } => &record.key,
             Self::Delete { previous, .. } => &previous.key,
+        }
+    }
+
+    /// The object before the change, absent if the change made it.
+    pub fn previous(&self) -> Option<&Arc<Record>> {
+        match self {
+            Self::Put { previous, .. } => previous.as_ref(),
+            Self::Delete { previous, .. } => Some(previous),
         }
     }
 
@@ -253,7 +267,7 @@ pub enum StoreError {
     Compacted {
         /// What was asked for.
         requested: Revision,
-        /// The oldest revision a watch can start from.
+        /// The oldest revision a watch can start from and a list be of.
         oldest: Revision,
     },
     /// A watcher fell behind by more than the store buffers for it; list again.
@@ -304,7 +318,7 @@ pub trait StoreClient: Send + Sync + 'static {
         consistency: Consistency,
     ) -> Result<(Option<Record>, Revision), StoreError>;
 
-    /// Reads a range.
+    /// Reads a range, as it is or as it was.
     async fn list(
         &self,
         range: &KeyRange,

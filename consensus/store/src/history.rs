@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::{Event, EventBatch, KeyRange, Revision, limits};
+use crate::{Event, EventBatch, Key, KeyRange, Revision, limits, rewind::Undone};
 
 /// The last changes of one resource, oldest first.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ impl History {
         Self { events: VecDeque::new(), bytes: 0, complete_after: revision }
     }
 
-    /// The oldest revision a watch can start from.
+    /// The oldest revision a watch can start from and a list be of.
     pub(crate) fn oldest(&self) -> Revision {
         self.complete_after
     }
@@ -47,10 +47,7 @@ impl History {
         position: Revision,
         revision: Revision,
     ) -> Result<EventBatch, TooOld> {
-        if position < self.complete_after {
-            return Err(TooOld(self.complete_after));
-        }
-        let start = self.events.partition_point(|event| event.revision() <= position);
+        let start = self.place_after(position)?;
         let mut batch = EventBatch { events: Vec::new(), revision: revision.max(position) };
         let mut bytes = 0;
         for event in self.events.range(start..) {
@@ -67,6 +64,30 @@ impl History {
             }
         }
         Ok(batch)
+    }
+
+    /// What undoes the changes after `at` and up to `now` of the keys of `range` after `after`.
+    /// Every change up to `now` has been pushed.
+    pub(crate) fn undo(
+        &self,
+        range: &KeyRange,
+        after: Option<&Key>,
+        at: Revision,
+        now: Revision,
+    ) -> Result<Undone, TooOld> {
+        let since = self.events.range(self.place_after(at)?..);
+        let since = since.take_while(|event| event.revision() <= now);
+        Ok(Undone::of(since.filter(|event| {
+            range.contains(event.key()) && after.is_none_or(|after| event.key() > after)
+        })))
+    }
+
+    /// Where the changes after `position` begin.
+    fn place_after(&self, position: Revision) -> Result<usize, TooOld> {
+        if position < self.complete_after {
+            return Err(TooOld(self.complete_after));
+        }
+        Ok(self.events.partition_point(|event| event.revision() <= position))
     }
 }
 

@@ -24,6 +24,7 @@ mod published;
 mod raft;
 pub mod recovery;
 mod requests;
+mod rewind;
 mod sealed;
 mod state;
 mod state_machine;

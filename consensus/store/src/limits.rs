@@ -18,10 +18,10 @@ pub const REQUEST_WINDOW: Duration = Duration::from_secs(15);
 /// Request ids remembered at most: the window of 17,000 writes a second, in 25 MB or so.
 pub const REMEMBERED_REQUESTS_MOST: usize = 262_144;
 
-/// Changes of one resource kept for watchers that connect or catch up.
+/// Changes of one resource kept for watchers that connect or catch up, and for lists of the past.
 pub const HISTORY_EVENTS: usize = 8_192;
 
-/// Bytes of changes of one resource kept for watchers.
+/// Bytes of changes of one resource kept for the same.
 pub const HISTORY_BYTES: usize = 8 << 20;
 
 /// Events in one batch to a watcher: enough to amortise a wake-up, small enough to send at once.

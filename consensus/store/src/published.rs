@@ -1,7 +1,8 @@
 //! What a replica serves reads and watches from.
 //!
 //! The one writer publishes a new view and the changes that led to it; any number of readers take
-//! the view as it is and any number of watchers follow the history at their own pace. Nobody
+//! the view as it is, or with the last changes undone, and any number of watchers follow the
+//! history at their own pace. Nobody
 //! waits for a watcher: one that falls behind the history is dropped and must list again.
 
 use std::{
@@ -15,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Event, EventBatch, KeyRange, Revision, StoreError, WatchStream,
+    Event, EventBatch, KeyRange, ListOptions, Listing, Revision, StoreError, WatchStream,
     history::{History, TooOld},
     limits,
     view::View,
@@ -129,11 +130,37 @@ impl Published {
         let mut reached = self.revision.subscribe();
         match timeout_at(deadline, reached.wait_for(|now| *now >= revision)).await {
             Ok(Ok(_)) => Ok(self.view()),
-            Ok(Err(_)) | Err(_) => Err(StoreError::Unavailable(format!(
-                "the replica is at revision {}, before {revision}",
-                *self.revision.borrow()
-            ))),
+            Ok(Err(_)) | Err(_) => Err(behind(*self.revision.borrow(), revision)),
         }
+    }
+
+    /// A part of `range` as `view`, one of those published here, has it, or as it was at the
+    /// earlier revision that `options` ask for.
+    pub async fn list(
+        &self,
+        view: &View,
+        range: &KeyRange,
+        options: &ListOptions,
+    ) -> Result<Listing, StoreError> {
+        let now = view.revision();
+        let Some(at) = options.at.filter(|at| *at != now) else {
+            return Ok(view.list(range, options));
+        };
+        if at > now {
+            return Err(behind(now, at));
+        }
+        // A view is served a moment before the changes that led to it are in the histories.
+        let mut told = self.revision.subscribe();
+        if told.wait_for(|told| *told >= now).await.is_err() {
+            return Err(StoreError::Unavailable("the replica has stopped".to_owned()));
+        }
+        let undone = {
+            let channel = self.channel(&range.resource);
+            let history = channel.history.read().unwrap_or_else(PoisonError::into_inner);
+            history.undo(range, options.after.as_ref(), at, now)
+        };
+        let undone = undone.map_err(|TooOld(oldest)| compacted(at, oldest))?;
+        Ok(view.list_over(range, options, &undone))
     }
 
     /// Follows `range` from after `from`.
@@ -145,7 +172,7 @@ impl Published {
         let channel = self.channel(&range.resource);
         let oldest = channel.history.read().unwrap_or_else(PoisonError::into_inner).oldest();
         if from < oldest {
-            return Err(StoreError::Compacted { requested: from, oldest });
+            return Err(compacted(from, oldest));
         }
         let watcher = Watcher {
             news: channel.news.subscribe(),
@@ -179,6 +206,14 @@ impl Published {
         };
         Arc::clone(channels.by_resource.entry(Arc::clone(resource)).or_insert_with(fresh))
     }
+}
+
+fn behind(now: Revision, wanted: Revision) -> StoreError {
+    StoreError::Unavailable(format!("the replica is at revision {now}, before {wanted}"))
+}
+
+fn compacted(requested: Revision, oldest: Revision) -> StoreError {
+    StoreError::Compacted { requested, oldest }
 }
 
 /// One reader of a history, at its own position.

@@ -9,7 +9,7 @@ use std::{borrow::Borrow, cmp::Ordering, ops::Bound, sync::Arc};
 use bytes::Bytes;
 use imbl::{OrdMap, ordmap::DiffItem};
 
-use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision};
+use crate::{Key, KeyRange, ListOptions, Listing, Record, Revision, rewind::Undone};
 
 /// All objects at one revision. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -91,8 +91,21 @@ impl View {
         self.objects.len()
     }
 
-    /// A part of a range.
+    /// A part of a range at the revision of this view. Of the past only
+    /// [`Published`](crate::Published::list) knows.
     pub fn list(&self, range: &KeyRange, options: &ListOptions) -> Listing {
+        let listing = self.list_over(range, options, &Undone::default());
+        Listing { revision: self.revision, ..listing }
+    }
+
+    /// A part of a range at the revision `options` ask for, before the changes that are undone.
+    pub(crate) fn list_over(
+        &self,
+        range: &KeyRange,
+        options: &ListOptions,
+        undone: &Undone,
+    ) -> Listing {
+        let revision = options.at.unwrap_or(self.revision);
         let start = match &options.after {
             Some(after) if *after >= range.start() => Bound::Excluded(after.clone()),
             _ => Bound::Included(range.start()),
@@ -100,13 +113,13 @@ impl View {
         let end = range.end();
         // A start behind the end is none of a range.
         if matches!(&start, Bound::Excluded(after) if *after >= end) {
-            return Listing { revision: self.revision, ..Listing::default() };
+            return Listing { revision, ..Listing::default() };
         }
-        let mut found = self.objects.range::<_, Key>((start, Bound::Excluded(end)));
+        let now = self.objects.range::<_, Key>((start, Bound::Excluded(end)));
+        let mut found = undone.over(now.map(|(ByKey(record), _)| record));
         let limit = if options.limit == 0 { usize::MAX } else { options.limit };
-        let records = found.by_ref().take(limit).map(|(ByKey(record), _)| Arc::clone(record));
-        let records = records.collect();
-        Listing { records, revision: self.revision, remaining: found.count() }
+        let records = found.by_ref().take(limit).map(Arc::clone).collect();
+        Listing { records, revision, remaining: found.count() }
     }
 
     /// What turns `older` into this view. Parts the two share are not visited.

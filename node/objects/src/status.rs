@@ -134,6 +134,8 @@ pub struct StatusError {
     pub details: Box<Details>,
     /// Seconds after which a retry makes sense.
     pub retry_after_seconds: Option<u32>,
+    /// The token with which a list that has expired may go on all the same (`metadata.continue`).
+    pub resume: Option<String>,
 }
 
 impl StatusError {
@@ -145,6 +147,7 @@ impl StatusError {
             message: message.into(),
             details: Box::default(),
             retry_after_seconds: None,
+            resume: None,
         }
     }
 
@@ -159,6 +162,13 @@ impl StatusError {
     #[must_use]
     pub fn retry_after(mut self, seconds: u32) -> Self {
         self.retry_after_seconds = Some(seconds);
+        self
+    }
+
+    /// Adds the token with which the list may go on.
+    #[must_use]
+    pub fn resume_with(mut self, token: String) -> Self {
+        self.resume = Some(token);
         self
     }
 
@@ -335,6 +345,9 @@ impl StatusError {
             "reason": self.reason.as_str(),
             "code": self.code,
         });
+        if let Some(token) = &self.resume {
+            status["metadata"]["continue"] = json!(token);
+        }
         if !details.is_empty() {
             status["details"] = Value::Object(details);
         }

@@ -47,9 +47,10 @@ impl Storage {
         Ok(Object { kind: kind.clone(), record })
     }
 
-    /// Reads the objects of a kind, of one namespace or of all.
+    /// Reads the objects of a kind, of one namespace or of all, as they are or as they were.
     ///
     /// # Errors
+    /// `Expired` (410) where the history no longer reaches back to the revision asked for;
     /// `ServiceUnavailable` where the consistency asked for cannot be had.
     pub async fn list(
         &self,

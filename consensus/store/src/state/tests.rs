@@ -144,13 +144,13 @@ fn pages_of_a_list_join_to_the_whole() {
         apply(&mut state, vec![step]).unwrap();
     }
     let range = KeyRange::namespaced("pods", "b");
-    let first = state.view.list(&range, &ListOptions { limit: 2, after: None });
+    let first = state.view.list(&range, &ListOptions { limit: 2, after: None, at: None });
     assert_eq!((first.records.len(), first.remaining), (2, 1));
     let after = first.records.last().map(|record| record.key.clone());
-    let second = state.view.list(&range, &ListOptions { limit: 2, after });
+    let second = state.view.list(&range, &ListOptions { limit: 2, after, at: None });
     assert_eq!((second.records.len(), second.remaining), (1, 0));
     assert_eq!(&*second.records[0].key.name, "z");
-    let before = ListOptions { limit: 0, after: Some(Key::new("pods", "a", "x")) };
+    let before = ListOptions { limit: 0, after: Some(Key::new("pods", "a", "x")), at: None };
     assert_eq!(state.view.list(&range, &before).records.len(), 3);
 }
 
