@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Route, limits,
     pod::{PodDirectory, Reference, SourceKind, Sources},
+    status::ran_once,
 };
 
 const POD_FILE: &str = "pod.json";
@@ -31,7 +32,14 @@ type StoredSources = BTreeMap<String, BTreeMap<String, ByteString>>;
 pub(crate) fn differs(kept: &Pod, newer: &Pod) -> bool {
     let lasting = |pod: &Pod| {
         let status = pod.status.clone().unwrap_or_default();
-        (pod.metadata.deletion_timestamp.clone(), status.pod_ip, status.phase, status.start_time)
+        let ran: Vec<String> = ran_once(&status).collect();
+        (
+            ran,
+            pod.metadata.deletion_timestamp.clone(),
+            status.pod_ip,
+            status.phase,
+            status.start_time,
+        )
     };
     kept.spec != newer.spec || lasting(kept) != lasting(newer)
 }

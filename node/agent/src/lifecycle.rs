@@ -1,8 +1,9 @@
 //! What to do next for one pod: a pure function of what is wanted, what is there and the time.
 //!
 //! Invariants, each under a property test: at most one copy of a container runs; a running
-//! container is never started again; repeated planning with the actions performed comes to rest.
-//! This module performs nothing and knows no runtime, store or clock.
+//! container is never started again; an ephemeral one is started once; repeated planning with the
+//! actions performed comes to rest. This module performs nothing and knows no runtime, store or
+//! clock.
 
 mod action;
 mod desired;

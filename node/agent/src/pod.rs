@@ -2,6 +2,7 @@
 
 mod container;
 mod env;
+mod ephemeral;
 mod expand;
 mod fields;
 mod sandbox;
@@ -10,6 +11,7 @@ mod volumes;
 
 pub(crate) use container::{ContainerInputs, container_config};
 pub(crate) use env::{Resolved, needs_pod_ip, resolve};
+pub(crate) use ephemeral::container_of;
 pub(crate) use fields::{FieldContext, container_resources};
 pub(crate) use sandbox::sandbox_config;
 pub(crate) use sources::{Reference, SourceKind, Sources, references};

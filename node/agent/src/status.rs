@@ -15,7 +15,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
-use crate::lifecycle::{ContainerSpec, Desired, Intent, Memory, Observed};
+use crate::{
+    lifecycle::{ContainerSpec, Desired, Intent, Memory, Observed},
+    pod::container_of,
+};
 
 /// What a pod's status is computed from.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +62,15 @@ pub(crate) fn build(view: &View<'_>, before: &PodStatus) -> PodStatus {
         spec.map(|spec| spec.containers.as_slice()).unwrap_or(&[]),
         before.container_statuses.as_deref().unwrap_or(&[]),
     );
+    let added: Vec<Container> = spec
+        .and_then(|spec| spec.ephemeral_containers.as_ref())
+        .map(|added| added.iter().map(container_of).collect())
+        .unwrap_or_default();
+    let ephemeral = statuses(
+        &view.desired.ephemeral,
+        &added,
+        before.ephemeral_container_statuses.as_deref().unwrap_or(&[]),
+    );
     let verdict = phase::verdict(view, &init, &main, before);
     let conditions = conditions::build(view, &init, &main, &verdict.phase, before);
     let ip = if view.desired.host_network {
@@ -80,6 +92,7 @@ pub(crate) fn build(view: &View<'_>, before: &PodStatus) -> PodStatus {
         start_time: Some(before.start_time.clone().unwrap_or_else(|| time(view.now))),
         init_container_statuses: (!init.is_empty()).then_some(init),
         container_statuses: Some(main),
+        ephemeral_container_statuses: (!ephemeral.is_empty()).then_some(ephemeral),
         qos_class: Some(
             before.qos_class.clone().unwrap_or_else(|| qos::class(view.pod).to_owned()),
         ),
@@ -108,9 +121,18 @@ pub(crate) fn merge(stored: &PodStatus, mut built: PodStatus) -> PodStatus {
         start_time: stored.start_time.clone().or(built.start_time),
         nominated_node_name: stored.nominated_node_name.clone(),
         resize: stored.resize.clone(),
-        ephemeral_container_statuses: stored.ephemeral_container_statuses.clone(),
         ..built
     }
+}
+
+/// The ephemeral containers that have run, by what a status says of them.
+pub(crate) fn ran_once(status: &PodStatus) -> impl Iterator<Item = String> {
+    let all = status.ephemeral_container_statuses.iter().flatten();
+    let ran = all.filter(|status| {
+        let state = status.state.as_ref();
+        state.is_some_and(|state| state.running.is_some() || state.terminated.is_some())
+    });
+    ran.map(|status| status.name.clone())
 }
 
 /// Kubernetes writes times to the second; finer ones would make equal statuses differ.

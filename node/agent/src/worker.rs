@@ -30,7 +30,7 @@ use crate::{
     host::Host,
     lifecycle::{self, Action, Desired, Intent, Memory, Observed, Step},
     limits,
-    pod::PodDirectory,
+    pod::{PodDirectory, container_of},
     status::View,
 };
 use listing::Listing;
@@ -139,10 +139,14 @@ impl Worker {
         self.pod.metadata.uid.as_deref().unwrap_or_default()
     }
 
-    fn container(&self, name: &str) -> Option<&Container> {
+    fn container(&self, name: &str) -> Option<Container> {
         let spec = self.pod.spec.as_ref()?;
         let mut all = spec.init_containers.iter().flatten().chain(&spec.containers);
-        all.find(|container| container.name == name)
+        let lasting = all.find(|container| container.name == name).cloned();
+        lasting.or_else(|| {
+            let mut ephemeral = spec.ephemeral_containers.iter().flatten();
+            ephemeral.find(|container| container.name == name).map(container_of)
+        })
     }
 
     fn event(&self, event_type: EventType, reason: &str, message: impl Into<String>) {

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
-use crate::lifecycle::{Part, prune_nulls, remove};
+use crate::lifecycle::{EPHEMERAL_CONTAINERS, Part, prune_nulls, remove};
 use crate::status::{Cause, StatusError};
 use field_set::FieldSet;
 use managers::{Manager, Managers, Operation};
@@ -158,6 +158,7 @@ fn writer(kind: &Kind, part: Part, name: &str, operation: Operation) -> Manager 
         Part::Main => "",
         Part::Status => "status",
         Part::Scale => "scale",
+        Part::EphemeralContainers => "ephemeralcontainers",
     };
     Manager {
         name: name.to_owned(),
@@ -173,7 +174,7 @@ fn applier(kind: &Kind, part: Part, by: &Applier<'_>, fields: FieldSet) -> Manag
     Manager { fields, ..writer(kind, part, by.manager, Operation::Apply) }
 }
 
-/// The configuration as it counts: without nulls and, for the status alone, without the rest.
+/// The configuration as it counts: without nulls and, for a part alone, without the rest.
 fn admitted(kind: &Kind, config: &Value, part: Part) -> Result<Value, StatusError> {
     let mut config = config.clone();
     if !config["metadata"]["managedFields"].is_null() {
@@ -189,12 +190,20 @@ fn admitted(kind: &Kind, config: &Value, part: Part) -> Result<Value, StatusErro
     if let Some(members) = config.as_object_mut() {
         members.retain(|name, _| match part {
             Part::Status => matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"),
-            _ => !(kind.status && name == "status"),
+            Part::EphemeralContainers => {
+                matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "spec")
+            }
+            Part::Main | Part::Scale => !(kind.status && name == "status"),
         });
+    }
+    if part == Part::EphemeralContainers
+        && let Some(spec) = config.get_mut("spec").and_then(Value::as_object_mut)
+    {
+        spec.retain(|name, _| name == EPHEMERAL_CONTAINERS);
     }
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp");
-        if part == Part::Status {
+        if matches!(part, Part::Status | Part::EphemeralContainers) {
             metadata.retain(|name, _| UNOWNED.contains(&name.as_str()));
         }
     }

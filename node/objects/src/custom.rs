@@ -217,7 +217,9 @@ impl Definition {
         let skipped = match part {
             Part::Status => &["metadata", "apiVersion", "kind", "spec"][..],
             Part::Main if self.has_status => &["metadata", "apiVersion", "kind", "status"],
-            Part::Main | Part::Scale => &["metadata", "apiVersion", "kind"],
+            Part::Main | Part::Scale | Part::EphemeralContainers => {
+                &["metadata", "apiVersion", "kind"]
+            }
         };
         validate::root(&self.schema, object, old, skipped, errors);
     }

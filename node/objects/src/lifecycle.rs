@@ -38,7 +38,12 @@ pub enum Part {
     Status,
     /// The desired count alone.
     Scale,
+    /// A pod's ephemeral containers alone.
+    EphemeralContainers,
 }
+
+/// The member of a pod's spec that [`Part::EphemeralContainers`] is about.
+pub(crate) const EPHEMERAL_CONTAINERS: &str = "ephemeralContainers";
 
 /// A time as Kubernetes writes it: RFC 3339, whole seconds, UTC.
 pub(crate) fn rfc3339(time: Timestamp) -> String {
@@ -75,7 +80,7 @@ pub fn prepare_create(
     let mut errors = Errors::default();
     let root = Field::root(&object);
     metadata::validate(kind, &root.get("metadata"), &mut errors);
-    kind.strategy().validate(&root, &mut errors);
+    kind.strategy().validate_create(&root, &mut errors);
     finish(kind, object, errors)
 }
 
@@ -99,18 +104,18 @@ pub fn prepare_update(
     admit_shape(&new)?;
     admit_shape(old)?;
     metadata::admit_changed(kind, &new, old)?;
+    // Only whoever writes the object itself may replace the notes of who owns what.
+    if part != Part::Main
+        && manager.is_some()
+        && let Some(metadata) = metadata_mut(&mut new)
+    {
+        metadata.remove("managedFields");
+    }
     let mut object = match part {
         Part::Main => main_part(kind, new, old),
-        Part::Status => {
-            // Only whoever writes the object itself may replace the notes of who owns what.
-            if manager.is_some()
-                && let Some(metadata) = metadata_mut(&mut new)
-            {
-                metadata.remove("managedFields");
-            }
-            status_part(new, old)
-        }
+        Part::Status => status_part(new, old),
         Part::Scale => scale_part(kind, &new, old)?,
+        Part::EphemeralContainers => ephemeral_containers_part(kind, new, old)?,
     };
     if part != Part::Status {
         kind.strategy().default(&mut object);
@@ -178,16 +183,36 @@ fn main_part(kind: &Kind, mut new: Value, old: &Value) -> Value {
 fn status_part(mut new: Value, old: &Value) -> Value {
     let mut object = old.clone();
     for name in ["annotations", "managedFields"] {
-        let given = new["metadata"].get_mut(name).map(Value::take);
-        if let Some(given) = given.filter(|given| !given.is_null()) {
-            object["metadata"][name] = given;
-        }
+        take_over(&mut object["metadata"], &mut new["metadata"], name);
     }
     match new.get_mut("status").map(Value::take) {
         Some(status) if !status.is_null() => object["status"] = status,
         _ => remove(&mut object, "status"),
     }
     object
+}
+
+/// Sets a member to what `new` has, where it has it.
+fn take_over(object: &mut Value, new: &mut Value, member: &str) {
+    let given = new.get_mut(member).map(Value::take);
+    if let Some(given) = given.filter(|given| !given.is_null()) {
+        object[member] = given;
+    }
+}
+
+fn ephemeral_containers_part(
+    kind: &Kind,
+    mut new: Value,
+    old: &Value,
+) -> Result<Value, StatusError> {
+    if !kind.strategy().has_ephemeral_containers() {
+        return Err(StatusError::no_resource());
+    }
+    let mut object = old.clone();
+    take_over(&mut object["metadata"], &mut new["metadata"], "managedFields");
+    remove(&mut object["spec"], EPHEMERAL_CONTAINERS);
+    take_over(&mut object["spec"], &mut new["spec"], EPHEMERAL_CONTAINERS);
+    Ok(object)
 }
 
 fn scale_part(kind: &Kind, new: &Value, old: &Value) -> Result<Value, StatusError> {

@@ -53,8 +53,18 @@ pub(crate) trait Strategy: Sync {
     /// the old object was given and the new one does not mention.
     fn observe(&self, _object: &mut Value, _old: &Value, _part: Part, _now: Timestamp) {}
 
+    /// Whether [`Part::EphemeralContainers`] is a part of it.
+    fn has_ephemeral_containers(&self) -> bool {
+        false
+    }
+
     /// Checks an object by itself.
     fn validate(&self, _object: &Field<'_>, _errors: &mut Errors) {}
+
+    /// Checks a new object.
+    fn validate_create(&self, object: &Field<'_>, errors: &mut Errors) {
+        self.validate(object, errors);
+    }
 
     /// Checks a change.
     fn validate_update(&self, _new: &Field<'_>, _old: &Field<'_>, _errors: &mut Errors) {}

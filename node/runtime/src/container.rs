@@ -121,6 +121,9 @@ pub struct ContainerConfig {
     pub capabilities_add: Vec<String>,
     /// Capabilities dropped.
     pub capabilities_drop: Vec<String>,
+    /// The container whose processes it sees and whose end is its own; it must run when this one is
+    /// started. `None` gives it processes of its own.
+    pub target: Option<ContainerId>,
     /// Whether standard input stays open.
     pub stdin: bool,
     /// Whether it has a terminal.

@@ -38,6 +38,7 @@ pub(crate) async fn fulfil(subject: &Subject) {
     subject.logs_are_cut_as_asked().await;
     subject.following_a_log_ends_with_the_container().await;
     subject.a_command_runs_inside_and_says_how_it_ended().await;
+    subject.a_container_that_joins_anothers_processes_ends_with_it().await;
     subject.garbage_is_no_image_archive().await;
     assert_eq!(subject.runtime.list_sandboxes().await.unwrap(), [], "the suite cleans up");
 }
@@ -336,6 +337,32 @@ impl Subject {
         self.remove(&sandbox).await;
         let gone = self.runtime.exec(&id, &command("true")).await.map(drop);
         assert!(matches!(gone, Err(RuntimeError::NotFound(_))), "{gone:?}");
+    }
+
+    async fn a_container_that_joins_anothers_processes_ends_with_it(&self) {
+        let (sandbox, host) = self.run("joined", "sleep infinity").await;
+        let guest = async |name: &str| {
+            let mut config = self.script("sleep infinity");
+            config.name = name.to_owned();
+            config.target = Some(host.clone());
+            self.runtime.create_container(&sandbox, &config).await.unwrap()
+        };
+        let (first, late) = (guest("first").await, guest("late").await);
+        self.runtime.start_container(&first).await.unwrap();
+        let state = self.container(&sandbox, &first).await.state;
+        assert!(matches!(state, ContainerState::Running { .. }), "{state:?}");
+        self.runtime.stop_container(&host, Duration::ZERO).await.unwrap();
+        let state = self.ended(&sandbox, &first).await;
+        assert!(matches!(state, ContainerState::Exited { exit_code: 137, .. }), "{state:?}");
+
+        let error = self.runtime.start_container(&late).await.unwrap_err();
+        assert!(matches!(error, RuntimeError::Failed(_)), "not its author's fault: {error:?}");
+        let state = self.container(&sandbox, &late).await.state;
+        assert!(matches!(state, ContainerState::Exited { started: None, .. }), "{state:?}");
+        self.runtime.remove_container(&host).await.unwrap();
+        let state = self.container(&sandbox, &first).await.state;
+        assert!(matches!(state, ContainerState::Exited { exit_code: 137, .. }), "{state:?}");
+        self.remove(&sandbox).await;
     }
 
     async fn garbage_is_no_image_archive(&self) {

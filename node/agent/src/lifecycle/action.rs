@@ -16,8 +16,8 @@ pub(crate) enum Action {
     Attach { sandbox: SandboxId },
     /// Resolve the image, environment and volumes of a container.
     Prepare { container: String, attempt: u32 },
-    /// Make a container without starting it.
-    Create { sandbox: SandboxId, container: String, attempt: u32 },
+    /// Make a container without starting it; it is to share the processes of `target`.
+    Create { sandbox: SandboxId, container: String, attempt: u32, target: Option<ContainerId> },
     /// Start a made container.
     Start { container: String, id: ContainerId },
     /// End a container.

@@ -1,10 +1,10 @@
 //! What is wanted of a pod, distilled from its object.
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec};
+use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
 use crate::{
-    pod::needs_pod_ip,
+    pod::{container_of, needs_pod_ip},
     probe::{ProbeKind, ProbeSpec},
 };
 
@@ -28,6 +28,8 @@ pub(crate) enum Role {
     Sidecar,
     /// One of the pod's containers.
     Main,
+    /// One that somebody added to look around: it runs once, and nothing waits for it.
+    Ephemeral,
 }
 
 /// One container as the lifecycle sees it.
@@ -39,6 +41,8 @@ pub(crate) struct ContainerSpec {
     pub(crate) role: Role,
     /// When it is started again.
     pub(crate) restart: RestartPolicy,
+    /// The container whose processes it sees; only an ephemeral one has any.
+    pub(crate) target: Option<String>,
     /// Whether its environment holds the pod's address.
     pub(crate) needs_ip: bool,
     /// Its probes, one of a kind at most.
@@ -78,6 +82,8 @@ pub(crate) struct Desired {
     pub(crate) init: Vec<ContainerSpec>,
     /// Containers in order.
     pub(crate) main: Vec<ContainerSpec>,
+    /// Ephemeral containers in order.
+    pub(crate) ephemeral: Vec<ContainerSpec>,
     /// The pod's restart policy.
     pub(crate) restart: RestartPolicy,
     /// Whether it uses the host's network.
@@ -117,6 +123,7 @@ impl Desired {
                 .iter()
                 .map(|container| describe(container, Role::Main, restart))
                 .collect(),
+            ephemeral: spec.ephemeral_containers.iter().flatten().map(ephemeral).collect(),
             restart,
             host_network: spec.host_network == Some(true),
             grace_seconds,
@@ -127,7 +134,7 @@ impl Desired {
 
     /// Every container, init containers first.
     pub(crate) fn all(&self) -> impl Iterator<Item = &ContainerSpec> {
-        self.init.iter().chain(&self.main)
+        self.init.iter().chain(&self.main).chain(&self.ephemeral)
     }
 
     /// A container by name.
@@ -169,6 +176,12 @@ fn init_container(container: &Container, pod: RestartPolicy) -> ContainerSpec {
     describe(container, Role::Init, restart)
 }
 
+fn ephemeral(container: &EphemeralContainer) -> ContainerSpec {
+    let target = container.target_container_name.clone().filter(|name| !name.is_empty());
+    let spec = describe(&container_of(container), Role::Ephemeral, RestartPolicy::Never);
+    ContainerSpec { target, ..spec }
+}
+
 fn describe(container: &Container, role: Role, restart: RestartPolicy) -> ContainerSpec {
     let probes = [
         (ProbeKind::Startup, &container.startup_probe),
@@ -179,8 +192,9 @@ fn describe(container: &Container, role: Role, restart: RestartPolicy) -> Contai
         name: container.name.clone(),
         role,
         restart,
+        target: None,
         needs_ip: needs_pod_ip(container),
-        probes: if role == Role::Init {
+        probes: if matches!(role, Role::Init | Role::Ephemeral) {
             Vec::new()
         } else {
             probes

@@ -170,6 +170,8 @@ pub(crate) struct Memory {
     pub(crate) delay_base: BTreeMap<String, u32>,
     /// The least attempt of each container's next start, from restarts counted in its status.
     pub(crate) least_attempt: BTreeMap<String, u32>,
+    /// Containers that have run at some time; an ephemeral one runs only once.
+    pub(crate) ran: BTreeSet<String>,
     /// Made containers that could not be started: when and why.
     pub(crate) start_errors: BTreeMap<ContainerId, (Timestamp, String)>,
     /// Whether the pod holds one of the host's places for starting pods.
@@ -198,8 +200,8 @@ impl Memory {
         self.probes.get(&ProbeKey { id: id.clone(), kind }).and_then(|state| state.verdict)
     }
 
-    /// Takes in a listing: start errors stay visible, restart delays start over after a long run,
-    /// and what concerns containers that are gone is forgotten.
+    /// Takes in a listing: start errors stay visible, what has run is remembered, restart delays
+    /// start over after a long run, and what concerns containers that are gone is forgotten.
     pub(crate) fn absorb(&mut self, observed: &mut Observed) {
         self.start_errors.retain(|id, _| observed.containers.iter().any(|c| c.id == *id));
         self.probes.retain(|key, _| observed.containers.iter().any(|c| c.id == key.id));
@@ -214,6 +216,9 @@ impl Memory {
                     oom_killed: false,
                     message: message.clone(),
                 };
+            }
+            if container.state != ContainerState::Created {
+                self.ran.insert(container.name.clone());
             }
             if super::restart::ran_long(&container.state) {
                 let base = self.delay_base.entry(container.name.clone()).or_default();

@@ -1,7 +1,7 @@
 //! The plan of a pod that is to run.
 
 use jiff::Timestamp;
-use skein_runtime::{ContainerInfo, ContainerState, SandboxInfo};
+use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxInfo};
 
 use super::{
     Action, ContainerSpec, Desired, Intent, Memory, Observed, RestartPolicy, Role, Step,
@@ -59,12 +59,52 @@ impl<'a> Planner<'a> {
         if !self.desired.host_network && self.memory.ip(self.observed).is_none() {
             self.emit(Action::Attach { sandbox: sandbox.id.clone() });
         }
+        for container in &self.desired.ephemeral {
+            self.run_once(sandbox, container);
+        }
         if self.run_init(sandbox) {
             for container in &self.desired.main {
                 self.advance(sandbox, container);
             }
         }
         self.prune(sandbox);
+    }
+
+    /// Runs an ephemeral container if it never ran, however far the others are.
+    fn run_once(&mut self, sandbox: &SandboxInfo, container: &ContainerSpec) {
+        if self.memory.ran.contains(&container.name) {
+            return;
+        }
+        match self.observed.newest(&container.name) {
+            None => self.launch(sandbox, container, 0),
+            Some(made) if made.state == ContainerState::Created && made.sandbox == sandbox.id => {
+                if self.target(sandbox, container).is_some() {
+                    self.start(made);
+                }
+            }
+            // It has run, or was made in a sandbox that is dead and is about to be removed.
+            Some(_) => {}
+        }
+    }
+
+    /// Whose processes a container shares: nobody's, or those of its target. `None` while that one
+    /// does not run.
+    fn target(
+        &self,
+        sandbox: &SandboxInfo,
+        container: &ContainerSpec,
+    ) -> Option<Option<ContainerId>> {
+        let Some(name) = &container.target else { return Some(None) };
+        let target = self.observed.newest(name).filter(|target| target.sandbox == sandbox.id)?;
+        matches!(target.state, ContainerState::Running { .. }).then(|| Some(target.id.clone()))
+    }
+
+    /// Starts a made container once the pod has its network.
+    fn start(&mut self, made: &ContainerInfo) {
+        if self.desired.host_network || self.memory.ip(self.observed).is_some() {
+            let (container, id) = (made.name.clone(), made.id.clone());
+            self.emit_start(Action::Start { container, id });
+        }
     }
 
     /// Runs the init containers in order; true once the pod's containers may run.
@@ -163,10 +203,7 @@ impl<'a> Planner<'a> {
         };
         match &newest.state {
             ContainerState::Created => {
-                if self.desired.host_network || self.memory.ip(self.observed).is_some() {
-                    let (container, id) = (container.name.clone(), newest.id.clone());
-                    self.emit_start(Action::Start { container, id });
-                }
+                self.start(newest);
                 Progress::Pending
             }
             ContainerState::Running { started } => {
@@ -191,8 +228,9 @@ impl<'a> Planner<'a> {
 
     fn launch(&mut self, sandbox: &SandboxInfo, container: &ContainerSpec, attempt: u32) {
         if self.memory.prepared.get(&container.name) == Some(&attempt) {
+            let Some(target) = self.target(sandbox, container) else { return };
             let (sandbox, container) = (sandbox.id.clone(), container.name.clone());
-            self.emit_start(Action::Create { sandbox, container, attempt });
+            self.emit_start(Action::Create { sandbox, container, attempt, target });
         } else if !container.needs_ip
             || self.desired.host_network
             || self.memory.ip(self.observed).is_some()

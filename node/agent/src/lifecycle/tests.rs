@@ -1,5 +1,6 @@
 //! The plan, as tables and as properties over random lives.
 
+mod ephemeral;
 mod properties;
 
 use jiff::{SignedDuration, Timestamp};
@@ -12,13 +13,21 @@ pub(super) fn at(seconds: i64) -> Timestamp {
 }
 
 pub(super) fn container(name: &str, role: Role, restart: RestartPolicy) -> ContainerSpec {
-    ContainerSpec { name: name.into(), role, restart, needs_ip: false, probes: Vec::new() }
+    ContainerSpec {
+        name: name.into(),
+        role,
+        restart,
+        target: None,
+        needs_ip: false,
+        probes: vec![],
+    }
 }
 
 pub(super) fn pod(init: Vec<ContainerSpec>, names: &[&str], restart: RestartPolicy) -> Desired {
     Desired {
         init,
         main: names.iter().map(|name| container(name, Role::Main, restart)).collect(),
+        ephemeral: vec![],
         restart,
         host_network: false,
         grace_seconds: 30,

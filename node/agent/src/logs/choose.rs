@@ -12,10 +12,13 @@ pub(super) fn choose_container(pod: &Pod, named: Option<&str>) -> Result<String,
     let spec = pod.spec.as_ref();
     let main = spec.map(|spec| spec.containers.as_slice()).unwrap_or_default();
     let init = spec.and_then(|spec| spec.init_containers.as_deref()).unwrap_or_default();
+    let ephemeral = spec.and_then(|spec| spec.ephemeral_containers.as_ref());
+    let has = |named: &str| {
+        main.iter().chain(init).any(|container| container.name == named)
+            || ephemeral.into_iter().flatten().any(|container| container.name == named)
+    };
     match named.filter(|named| !named.is_empty()) {
-        Some(named) if main.iter().chain(init).any(|container| container.name == named) => {
-            Ok(named.to_owned())
-        }
+        Some(named) if has(named) => Ok(named.to_owned()),
         Some(named) => Err(LogError::NoContainer { pod: name(), container: named.to_owned() }),
         None => match main {
             [only] => Ok(only.name.clone()),
@@ -64,7 +67,12 @@ pub(super) fn choose_run<'a>(
 fn waiting_for(pod: &Pod, container: &str) -> String {
     let status = pod.status.as_ref();
     let statuses = status.map(|status| {
-        status.init_container_statuses.iter().chain(&status.container_statuses).flatten()
+        let lists = [
+            &status.init_container_statuses,
+            &status.container_statuses,
+            &status.ephemeral_container_statuses,
+        ];
+        lists.into_iter().flatten().flatten()
     });
     let reason = statuses
         .into_iter()
@@ -76,7 +84,7 @@ fn waiting_for(pod: &Pod, container: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::PodSpec;
+    use k8s_openapi::api::core::v1::{EphemeralContainer, PodSpec};
 
     use super::*;
 
@@ -101,6 +109,11 @@ mod tests {
             |pod: &Pod, named| choose_container(pod, named).map_err(|error| error.to_string());
         assert_eq!(said(&pod(&[], &["a"]), None), Ok("a".into()));
         assert_eq!(said(&pod(&["i"], &["a"]), Some("i")), Ok("i".into()));
+        let mut visited = pod(&[], &["a"]);
+        let shell = EphemeralContainer { name: "shell".into(), ..Default::default() };
+        visited.spec.as_mut().expect("a spec").ephemeral_containers = Some(vec![shell]);
+        assert_eq!(said(&visited, Some("shell")), Ok("shell".into()));
+        assert_eq!(said(&visited, None), Ok("a".into()));
         assert_eq!(
             said(&pod(&["i"], &["a", "b"]), None),
             Err("a container name must be specified for pod web, choose one of: [a b] \

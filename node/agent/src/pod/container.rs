@@ -16,7 +16,7 @@ pub(crate) struct ContainerInputs {
     pub(crate) attempt: u32,
 }
 
-/// The container of `pod` the runtime is asked for.
+/// The container of `pod` the runtime is asked for, with processes of its own.
 pub(crate) fn container_config(
     pod: &Pod,
     container: &Container,
@@ -38,6 +38,7 @@ pub(crate) fn container_config(
         read_only_root: security.read_only_root_filesystem == Some(true),
         capabilities_add: capabilities.add.unwrap_or_default(),
         capabilities_drop: capabilities.drop.unwrap_or_default(),
+        target: None,
         stdin: container.stdin == Some(true),
         tty: container.tty == Some(true),
         attempt: inputs.attempt,

@@ -66,7 +66,7 @@ fn initialized(view: &View<'_>, init: &[ContainerStatus], phase: &str) -> Unmet 
     }
     let open = view.desired.init.iter().zip(init).filter(|(spec, status)| match spec.role {
         Role::Sidecar => status.started != Some(true),
-        Role::Init | Role::Main => !status.ready,
+        Role::Init | Role::Main | Role::Ephemeral => !status.ready,
     });
     let open: Vec<_> = open.map(|(spec, _)| spec.name.as_str()).collect();
     let message = format!("containers with incomplete status: [{}]", open.join(" "));

@@ -50,7 +50,8 @@ pub(super) fn status(
             None => old.and_then(|old| old.container_id.clone()),
         },
         ready: newest.is_some_and(|info| is_ready(view, spec, info, started)),
-        started: Some(started),
+        // Kubernetes does not say it of ephemeral containers.
+        started: (spec.role != Role::Ephemeral).then_some(started),
         restart_count: restart_count(newest, old),
         state: Some(state),
         last_state,
@@ -94,7 +95,8 @@ fn without_container(
 ) -> (State, Option<State>) {
     let old_state = old.and_then(|old| old.state.clone()).unwrap_or_default();
     let old_last = old.and_then(|old| old.last_state.clone());
-    if old_state.terminated.is_some() && (view.is_ending() || !is_starting(view)) {
+    let is_over = view.is_ending() || spec.role == Role::Ephemeral;
+    if old_state.terminated.is_some() && (is_over || !is_starting(view)) {
         return (old_state, old_last);
     }
     let Some(running) = old_state.running else {
@@ -113,7 +115,7 @@ fn without_container(
         ..ContainerStateTerminated::default()
     };
     let lost = State { terminated: Some(lost), ..State::default() };
-    if view.is_ending() { (lost, old_last) } else { (waiting(view, spec), Some(lost)) }
+    if is_over { (lost, old_last) } else { (waiting(view, spec), Some(lost)) }
 }
 
 /// Whether the pod still makes containers.
@@ -195,6 +197,12 @@ fn failure<'a>(view: &View<'a>, spec: &ContainerSpec) -> Option<&'a Failure> {
 fn waiting(view: &View<'_>, spec: &ContainerSpec) -> State {
     if let Some(failure) = failure(view, spec) {
         return waiting_after(view, failure);
+    }
+    if let Some(target) = &spec.target
+        && !view.observed.running().any(|container| container.name == *target)
+    {
+        let message = format!("waiting for target container {target:?} to run");
+        return waiting_for("ContainerCreating", Some(message));
     }
     let behind_init = spec.role == Role::Main
         && view.desired.init.iter().any(|init| {

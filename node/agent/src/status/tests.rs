@@ -1,5 +1,7 @@
 //! Phases, reasons and conditions, as tables.
 
+mod ephemeral;
+
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::PodCondition;
 use serde_json::{Value, json};

@@ -13,6 +13,7 @@ use crate::{
     checkpoint,
     lifecycle::{Cause, Network},
     probe::{ProbeKey, ProbeKind, ProbeState},
+    status,
 };
 
 impl Worker {
@@ -43,9 +44,11 @@ impl Worker {
         }
     }
 
-    /// Restart counts outlive the runtime's containers; verdicts of probes outlive the agent.
+    /// Restart counts, and that an ephemeral container has run, outlive the runtime's containers;
+    /// verdicts of probes outlive the agent.
     fn remember_status(&mut self) {
         let status = &self.report.built;
+        self.memory.ran.extend(status::ran_once(status));
         let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
         for status in all {
             let counted = u32::try_from(status.restart_count).unwrap_or_default();

@@ -132,7 +132,7 @@ impl Worker {
             }
             Outcome::Created(info) => self.observed.containers.push(info),
             Outcome::Started { id, at } => {
-                self.set_state(&id, ContainerState::Running { started: at });
+                self.started(&id, at);
             }
             Outcome::NotStarted { id, at, message } => {
                 // The runtime may say more of it than the error did.
@@ -154,9 +154,10 @@ impl Worker {
         }
     }
 
-    fn set_state(&mut self, id: &ContainerId, state: ContainerState) {
+    fn started(&mut self, id: &ContainerId, started: Timestamp) {
         if let Some(container) = self.observed.containers.iter_mut().find(|c| c.id == *id) {
-            container.state = state;
+            self.memory.ran.insert(container.name.clone());
+            container.state = ContainerState::Running { started };
         }
     }
 

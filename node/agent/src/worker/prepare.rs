@@ -44,7 +44,7 @@ struct Preparation {
 
 impl Worker {
     pub(super) fn prepare(&self, name: &str, attempt: u32) -> Work {
-        let Some(container) = self.container(name).cloned() else {
+        let Some(container) = self.container(name) else {
             let error = StepError::new(Cause::Config, format!("no container {name} in the pod"));
             return std::future::ready(Err(error)).boxed();
         };

@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::core::v1::Pod;
-use skein_runtime::{ContainerId, ContainerInfo, ContainerState, RuntimeError, SandboxId};
+use skein_runtime::{
+    ContainerConfig, ContainerId, ContainerInfo, ContainerState, RuntimeError, SandboxId,
+};
 use skein_storage::{DeleteOptions, EventType, Preconditions};
 
 use super::{
@@ -32,8 +34,8 @@ impl Worker {
             Action::RunSandbox { attempt } => self.run_sandbox(attempt),
             Action::Attach { sandbox } => self.attach(sandbox),
             Action::Prepare { container, attempt } => self.prepare(&container, attempt),
-            Action::Create { sandbox, container, attempt } => {
-                self.create(&sandbox, &container, attempt)
+            Action::Create { sandbox, container, attempt, target } => {
+                self.create(&sandbox, &container, attempt, target)
             }
             Action::Start { container, id } => self.start(&container, id),
             Action::Stop { container, id, grace_seconds, reason } => {
@@ -106,7 +108,13 @@ impl Worker {
         .boxed()
     }
 
-    fn create(&self, sandbox: &SandboxId, name: &str, attempt: u32) -> Work {
+    fn create(
+        &self,
+        sandbox: &SandboxId,
+        name: &str,
+        attempt: u32,
+        target: Option<ContainerId>,
+    ) -> Work {
         let parts = self
             .container(name)
             .zip(self.prepared.get(name))
@@ -114,12 +122,13 @@ impl Worker {
         let Some(((container, prepared), sandbox)) = parts else {
             return no_container(name);
         };
-        let config = container_config(&self.pod, container, prepared.inputs.clone());
+        let config = container_config(&self.pod, &container, prepared.inputs.clone());
         let (host, sandbox, prepared) =
             (Arc::clone(&self.host), sandbox.clone(), Arc::clone(prepared));
         let pod = Arc::clone(&self.pod);
         async move {
             let config = config.map_err(|error| failed(Cause::Config, &error))?;
+            let config = ContainerConfig { target, ..config };
             let id = host.runtime.create_container(&sandbox, &config).await;
             let id = id.map_err(|error| runtime_failed(Cause::Create, &error))?;
             let message = format!("Created container: {}", config.name);

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::field::{Errors, Field};
-use crate::lifecycle::{Part, Stamp};
+use crate::lifecycle::{EPHEMERAL_CONTAINERS, Part, Stamp};
 use crate::podspec;
 use crate::strategy::{Ending, Strategy};
 
@@ -49,8 +49,35 @@ impl Strategy for PodStrategy {
         object["status"]["qosClass"] = json!(class);
     }
 
+    fn has_ephemeral_containers(&self) -> bool {
+        true
+    }
+
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         podspec::validate_pod_spec(&object.get("spec"), &[], errors);
+    }
+
+    fn validate_create(&self, object: &Field<'_>, errors: &mut Errors) {
+        self.validate(object, errors);
+        let spec = object.get("spec");
+        let ephemeral = spec.get(EPHEMERAL_CONTAINERS);
+        if !ephemeral.is_empty() {
+            errors.forbidden(&ephemeral, "cannot be set on create");
+        }
+    }
+
+    fn validate_change(&self, part: Part, new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+        match part {
+            Part::Status => {}
+            Part::EphemeralContainers => {
+                self.validate(new, errors);
+                validate_ephemeral_update(new, old, errors);
+            }
+            Part::Main | Part::Scale => {
+                self.validate(new, errors);
+                self.validate_update(new, old, errors);
+            }
+        }
     }
 
     fn validate_update(&self, new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
@@ -93,6 +120,23 @@ impl Strategy for PodStrategy {
     }
 }
 
+/// Ephemeral containers come, but neither change nor go. A patch need not keep their order.
+fn validate_ephemeral_update(new: &Field<'_>, old: &Field<'_>, errors: &mut Errors) {
+    let (spec, before) = (new.get("spec"), old.get("spec"));
+    let (list, known) = (spec.get(EPHEMERAL_CONTAINERS), before.get(EPHEMERAL_CONTAINERS));
+    for was in known.items() {
+        let is_same = |one: &Field<'_>| one.value.get("name") == was.value.get("name");
+        let verb = match list.items().find(is_same) {
+            None => "removed",
+            Some(now) if now.value != was.value => "changed",
+            Some(_) => continue,
+        };
+        let name = was.value.get("name").and_then(Value::as_str).unwrap_or("");
+        let rule = format!("existing ephemeral containers {name:?} may not be {verb}");
+        errors.forbidden(&list, rule);
+    }
+}
+
 /// Two tolerations that differ at most in their seconds.
 fn alike(one: &Value, other: &Value) -> bool {
     let bare = |toleration: &Value| {
@@ -112,8 +156,7 @@ fn without_changeable(spec: &Value) -> Value {
             crate::lifecycle::remove(container, "image");
         }
     }
-    for member in ["activeDeadlineSeconds", "tolerations", "schedulingGates", "ephemeralContainers"]
-    {
+    for member in ["activeDeadlineSeconds", "tolerations", "schedulingGates"] {
         crate::lifecycle::remove(&mut spec, member);
     }
     spec

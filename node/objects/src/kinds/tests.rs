@@ -4,6 +4,7 @@ mod broken_others;
 mod broken_services;
 mod broken_workloads;
 mod changes;
+mod ephemeral;
 mod stable;
 
 use proptest::prelude::*;
@@ -431,7 +432,7 @@ fn an_unchanged_object_updates_to_itself() {
 
 /// JSON that looks like Kubernetes objects from afar.
 fn lookalike() -> impl Strategy<Value = Value> {
-    const NAMES: [&str; 24] = [
+    const NAMES: [&str; 25] = [
         "metadata",
         "name",
         "labels",
@@ -442,6 +443,7 @@ fn lookalike() -> impl Strategy<Value = Value> {
         "type",
         "containers",
         "initContainers",
+        "ephemeralContainers",
         "volumes",
         "tolerations",
         "selector",
@@ -482,7 +484,7 @@ proptest! {
             let _ = crate::table::row(kind, object.clone(), now);
             let _ = crate::begin_delete(kind, &object, Some(3), None, now);
             let _ = prepare_create(kind, object.clone(), "default", &stamp(), Some("any"));
-            for part in [Part::Main, Part::Status, Part::Scale] {
+            for part in [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers] {
                 let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now, Some("any"));
                 let _ = prepare_update(kind, object.clone(), &old, part, now, Some("any"));
             }

@@ -130,7 +130,12 @@ pub(super) fn validate_template(spec: &Field<'_>, claims: &[&str], errors: &mut 
     let template = spec.get("template");
     let metadata = template.get("metadata");
     validate_labels(&metadata.get("labels"), errors);
-    podspec::validate_pod_spec(&template.get("spec"), claims, errors);
+    let pod = template.get("spec");
+    podspec::validate_pod_spec(&pod, claims, errors);
+    let ephemeral = pod.get("ephemeralContainers");
+    if !ephemeral.is_empty() {
+        errors.forbidden(&ephemeral, "ephemeral containers not allowed in pod template");
+    }
 }
 
 /// Demands that the pods of a template are meant to run for ever.

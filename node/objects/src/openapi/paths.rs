@@ -66,6 +66,9 @@ pub(super) fn of(kinds: &[&Kind], dialect: Dialect) -> Map<String, Value> {
         if kind.status {
             paths.insert(format!("{item}/status"), write.subresource(&schema));
         }
+        if kind.strategy().has_ephemeral_containers() {
+            paths.insert(format!("{item}/ephemeralcontainers"), write.subresource(&schema));
+        }
         if kind.scale.is_some() {
             paths.insert(format!("{item}/scale"), write.subresource(SCALE));
         }

@@ -26,6 +26,28 @@ const MESSAGES: [&str; 2] = ["File", "FallbackToLogsOnError"];
 /// What ports speak.
 pub(crate) const PROTOCOLS: [&str; 3] = ["SCTP", "TCP", "UDP"];
 
+/// What an ephemeral container may have. The rest is for containers that a pod's service relies on.
+const EPHEMERAL_FIELDS: [&str; 17] = [
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "image",
+    "imagePullPolicy",
+    "name",
+    "securityContext",
+    "stdin",
+    "stdinOnce",
+    "targetContainerName",
+    "terminationMessagePath",
+    "terminationMessagePolicy",
+    "tty",
+    "volumeDevices",
+    "volumeMounts",
+    "workingDir",
+];
+const NOT_EPHEMERAL: &str = "cannot be set for an Ephemeral Container";
+
 /// Checks that a set text is one of the allowed.
 pub(crate) fn validate_choice(at: &Field<'_>, allowed: &[&str], errors: &mut Errors) {
     if at.is_set() && !allowed.contains(&at.text()) {
@@ -67,6 +89,33 @@ pub(super) fn validate(list: &Field<'_>, shared: &mut Shared<'_>, errors: &mut E
         validate_mounts(&container.get("volumeMounts"), shared.volumes, errors);
         resources::validate(&container.get("resources"), errors);
         probes::validate(&container, errors);
+    }
+}
+
+/// Checks a list of ephemeral containers; the others of the pod have been checked before.
+pub(super) fn validate_ephemeral(list: &Field<'_>, shared: &mut Shared<'_>, errors: &mut Errors) {
+    let others = shared.names.clone();
+    validate(list, shared, errors);
+    for container in list.items() {
+        let target = container.get("targetContainerName");
+        if !target.text().is_empty() && !others.contains(target.text()) {
+            errors.not_found(&target);
+        }
+        for (name, _) in container.entries() {
+            let field = container.get(name);
+            if !EPHEMERAL_FIELDS.contains(&name) && !field.is_empty() {
+                errors.forbidden(&field, NOT_EPHEMERAL);
+            }
+        }
+        let mounts = container.get("volumeMounts");
+        for mount in mounts.items() {
+            for part in ["subPath", "subPathExpr"] {
+                let part = mount.get(part);
+                if !part.is_empty() {
+                    errors.forbidden(&part, NOT_EPHEMERAL);
+                }
+            }
+        }
     }
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn validate_pod_spec(spec: &Field<'_>, claims: &[&str], errors: &mut 
     // An init container is over before the others listen, so its host ports clash with nothing.
     shared.host_ports.clear();
     containers::validate(&spec.get("initContainers"), &mut shared, errors);
+    containers::validate_ephemeral(&spec.get("ephemeralContainers"), &mut shared, errors);
     validate_choice(&spec.get("restartPolicy"), &RESTARTS, errors);
     validate_choice(&spec.get("dnsPolicy"), &DNS, errors);
     validate_numbers(spec, errors);

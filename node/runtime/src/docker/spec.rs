@@ -75,6 +75,7 @@ pub(super) fn container(sandbox: &SandboxInfo, config: &ContainerConfig) -> Cont
     let host = HostConfig {
         network_mode: Some(joined.clone()),
         ipc_mode: Some(joined),
+        pid_mode: config.target.as_ref().map(|target| format!("container:{}", target.0)),
         mounts: Some(config.mounts.iter().map(mount).collect()),
         nano_cpus: positive(cpu_limit_millis.saturating_mul(1_000_000)),
         cpu_shares: Some(signed(shares(cpu_request_millis))),
@@ -153,7 +154,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::{Mount, SandboxId};
+    use crate::{ContainerId, Mount, SandboxId};
 
     fn pod() -> SandboxInfo {
         SandboxInfo {
@@ -186,6 +187,11 @@ mod tests {
         let host = container(&pod(), &ContainerConfig::default()).host_config.unwrap();
         assert_eq!(host.network_mode.as_deref(), Some("container:abc"));
         assert_eq!(host.ipc_mode.as_deref(), Some("container:abc"));
+        assert_eq!(host.pid_mode, None);
+        let target = Some(ContainerId("def".to_owned()));
+        let config = ContainerConfig { target, ..ContainerConfig::default() };
+        let host = container(&pod(), &config).host_config.unwrap();
+        assert_eq!(host.pid_mode.as_deref(), Some("container:def"));
     }
 
     #[test]

@@ -55,6 +55,24 @@ async fn a_pod_shares_one_network_apart_from_the_hosts_with_its_own_names() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_container_sees_the_processes_of_its_target() {
+    let engine = TestEngine::start().await;
+    let subject = engine.subject().await;
+    let (sandbox, target) = subject.run("target", "sleep 4321").await;
+    let seen = async |name: &str, target| {
+        let mut config = subject.script("cat /proc/*/cmdline");
+        config.name = name.to_owned();
+        config.target = target;
+        let id = subject.runtime.create_container(&sandbox, &config).await.unwrap();
+        subject.runtime.start_container(&id).await.unwrap();
+        subject.ended(&sandbox, &id).await;
+        subject.log(&id, LogOptions::default()).await
+    };
+    assert!(!seen("apart", None).await.contains("4321"));
+    assert!(seen("debugger", Some(target)).await.contains("4321"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_engine_that_comes_back_is_found_and_listeners_are_told() {
     let mut engine = TestEngine::start().await;
     let subject = engine.subject().await;

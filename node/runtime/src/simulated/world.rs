@@ -15,6 +15,8 @@ use crate::{
 pub(super) const TERMINATED: i32 = 143;
 /// Exit code after SIGKILL.
 pub(super) const KILLED: i32 = 137;
+/// Exit code of a container that could not be started for no fault of its program, as Docker's.
+const NOT_STARTED: i32 = 128;
 /// Exit code of a program that could not be found.
 const NOT_EXECUTED: i32 = 127;
 /// First process id handed out; above the usual `pid_max` of small systems, so that it is nobody's.
@@ -42,6 +44,7 @@ struct Container {
 }
 
 impl Container {
+    /// Its end by itself or by force.
     fn end(&self) -> Option<End> {
         let natural =
             self.started.zip(self.program.ends).map(|(started, (after, exit_code))| End {
@@ -55,14 +58,6 @@ impl Container {
             (Some(forced), _) => Some(forced.clone()),
             (None, natural) => natural,
         }
-    }
-
-    fn ended_by(&self, now: Duration) -> Option<End> {
-        self.end().filter(|end| end.at <= now)
-    }
-
-    fn running(&self, now: Duration) -> bool {
-        self.started.is_some() && self.ended_by(now).is_none()
     }
 }
 
@@ -129,8 +124,36 @@ impl World {
             .collect()
     }
 
+    /// The end of a container, which comes with its target's at the latest.
+    fn end_of(&self, container: &Container) -> Option<End> {
+        let own = container.end();
+        let Some(started) = container.started else { return own };
+        let target = container.config.target.as_ref().and_then(|id| self.containers.get(id));
+        let shared = target.and_then(|target| self.end_of(target)).filter(|end| end.at >= started);
+        match (own, shared) {
+            (Some(own), Some(shared)) if own.at <= shared.at => Some(own),
+            (_, Some(shared)) => Some(End {
+                at: shared.at,
+                exit_code: KILLED,
+                oom_killed: false,
+                message: String::new(),
+            }),
+            (own, None) => own,
+        }
+    }
+
+    fn ended_by(&self, container: &Container, now: Duration) -> Option<End> {
+        self.end_of(container).filter(|end| end.at <= now)
+    }
+
+    fn runs(&self, id: &ContainerId, now: Duration) -> bool {
+        self.containers.get(id).is_some_and(|container| {
+            container.started.is_some() && self.ended_by(container, now).is_none()
+        })
+    }
+
     fn info(&self, id: &ContainerId, container: &Container, now: Duration) -> ContainerInfo {
-        let state = match (container.started, container.ended_by(now)) {
+        let state = match (container.started, self.ended_by(container, now)) {
             (started, Some(end)) => ContainerState::Exited {
                 started: started.map(|at| self.wall(at)),
                 finished: self.wall(end.at),
@@ -242,10 +265,22 @@ impl World {
         id: &ContainerId,
         now: Duration,
     ) -> Result<String, RuntimeError> {
+        let target = self.containers.get(id).and_then(|container| container.config.target.clone());
+        let joins_nobody = target.is_some_and(|target| !self.runs(&target, now));
         let container = self.containers.get_mut(id).ok_or_else(|| missing(id))?;
         let in_sandbox = self.sandboxes.get(&container.sandbox);
         if !in_sandbox.is_some_and(|sandbox| sandbox.running) {
             return Err(RuntimeError::Failed("the pod's sandbox is not running".to_owned()));
+        }
+        if joins_nobody {
+            let message = "the container whose processes are to be shared does not run".to_owned();
+            container.forced = Some(End {
+                at: now,
+                exit_code: NOT_STARTED,
+                oom_killed: false,
+                message: message.clone(),
+            });
+            return Err(RuntimeError::Failed(message));
         }
         if let Some(program) = &container.program.missing {
             let message = format!("exec: {program:?}: no such file or directory");
@@ -269,21 +304,20 @@ impl World {
         oom_killed: bool,
         now: Duration,
     ) -> Option<String> {
-        let container = self.containers.get_mut(id).filter(|container| container.running(now))?;
+        let container = self.runs(id, now).then(|| self.containers.get_mut(id)).flatten()?;
         container.forced = Some(End { at: now, exit_code, oom_killed, message: String::new() });
         Some(container.pod_uid.clone())
     }
 
     /// Whether the container runs and does not end on SIGTERM.
     pub(super) fn deaf(&self, id: &ContainerId, now: Duration) -> bool {
-        self.containers
-            .get(id)
-            .is_some_and(|container| container.running(now) && container.program.ignores_term)
+        self.runs(id, now)
+            && self.containers.get(id).is_some_and(|container| container.program.ignores_term)
     }
 
     /// When the container ends by itself, if it does.
     pub(super) fn natural_end(&self, id: &ContainerId) -> Option<Duration> {
-        self.containers.get(id).and_then(Container::end).map(|end| end.at)
+        self.containers.get(id).and_then(|container| self.end_of(container)).map(|end| end.at)
     }
 
     pub(super) fn remove_container(
@@ -291,20 +325,30 @@ impl World {
         id: &ContainerId,
         now: Duration,
     ) -> Result<Option<String>, RuntimeError> {
-        match self.containers.get(id) {
-            Some(container) if container.running(now) => Err(RuntimeError::Failed(format!(
-                "container {} is running: stop it before removing it",
-                id.0
-            ))),
-            Some(_) => Ok(self.containers.remove(id).map(|container| container.pod_uid)),
-            None => Ok(None),
+        if self.runs(id, now) {
+            let why = format!("container {} is running: stop it before removing it", id.0);
+            return Err(RuntimeError::Failed(why));
+        }
+        self.keep_ends_of_guests(id);
+        Ok(self.containers.remove(id).map(|container| container.pod_uid))
+    }
+
+    /// Who ended with a container has still ended once that one is gone.
+    fn keep_ends_of_guests(&mut self, target: &ContainerId) {
+        let guests = self.containers.iter();
+        let guests = guests.filter(|(_, guest)| guest.config.target.as_ref() == Some(target));
+        let ends: Vec<_> = guests.map(|(id, guest)| (id.clone(), self.end_of(guest))).collect();
+        for (id, end) in ends {
+            if let Some(guest) = self.containers.get_mut(&id) {
+                guest.forced = end;
+            }
         }
     }
 
     /// What a container printed by `now`.
     pub(super) fn log(&self, id: &ContainerId, now: Duration) -> Result<LogView, RuntimeError> {
         let container = self.containers.get(id).ok_or_else(|| missing(id))?;
-        let end = container.end();
+        let end = self.end_of(container);
         let printed = container.started.map_or_else(Vec::new, |started| {
             let all = container.program.lines.iter();
             all.map(|(after, text)| LogLine { at: started + *after, text: text.clone() }).collect()
@@ -320,7 +364,7 @@ impl World {
     pub(super) fn next_ends(&self, after: Duration) -> Option<(Duration, Vec<String>)> {
         let ends = || {
             self.containers.values().filter_map(|container| {
-                let end = container.end().filter(|_| container.forced.is_none())?;
+                let end = self.end_of(container).filter(|_| container.forced.is_none())?;
                 (end.at > after).then_some((end.at, &container.pod_uid))
             })
         };

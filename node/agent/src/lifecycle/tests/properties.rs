@@ -47,6 +47,8 @@ struct Model {
     observed: Observed,
     memory: Memory,
     now: i64,
+    /// Starts of the ephemeral container.
+    visits: usize,
 }
 
 impl Model {
@@ -59,11 +61,15 @@ impl Model {
         } else {
             vec![]
         };
+        let mut visitor = container("visitor", Role::Ephemeral, RestartPolicy::Never);
+        visitor.target = Some("a".into());
+        let desired = Desired { ephemeral: vec![visitor], ..pod(init, &["a", "b"], restart) };
         Self {
-            desired: pod(init, &["a", "b"], restart),
+            desired,
             observed: Observed::default(),
             memory: Memory::default(),
             now: 0,
+            visits: 0,
         }
     }
 
@@ -91,7 +97,7 @@ impl Model {
             Action::Prepare { container, attempt } => {
                 self.memory.prepared.insert(container, attempt);
             }
-            Action::Create { sandbox, container, attempt } => {
+            Action::Create { sandbox, container, attempt, .. } => {
                 let mut info = made(&container, attempt, 0, ContainerState::Created);
                 info.sandbox = sandbox;
                 info.id = ContainerId(format!("{container}-{attempt}-{}", self.now));
@@ -115,6 +121,7 @@ impl Model {
     fn start(&mut self, id: &ContainerId) {
         let info = self.observed.containers.iter().find(|c| c.id == *id).expect("a container");
         assert_eq!(info.state, ContainerState::Created, "only a made container is started");
+        self.visits += usize::from(info.name == "visitor");
         self.set(id, ContainerState::Running { started: at(self.now) });
     }
 
@@ -154,6 +161,7 @@ impl Model {
     }
 
     fn check(&self) {
+        assert!(self.visits <= 1, "an ephemeral container is started again");
         for container in self.desired.all() {
             let copies = self.observed.running().filter(|c| c.name == container.name).count();
             assert!(copies <= 1, "{copies} copies of {} run", container.name);
@@ -223,7 +231,7 @@ proptest! {
         let mut model = Model::new(restart, false);
         model.settle();
         let before: Vec<_> = model.observed.running().map(|c| c.id.clone()).collect();
-        prop_assert_eq!(before.len(), 2);
+        prop_assert_eq!(before.len(), 3);
         for _ in 0..restarts {
             model.meet(Fate::AgentRestarts);
             prop_assert_eq!(model.step(usize::MAX), (0, false));
