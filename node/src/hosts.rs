@@ -1,8 +1,8 @@
-//! Reaching the inside of pods on any host: logs, processes and image archives through the peer
-//! streams.
+//! Reaching the inside of pods on any host: logs, processes, ports and image archives through the
+//! peer streams.
 //!
-//! A stream for a log or a process opens with a JSON request; the answer is one line, empty for
-//! success or a refusal in JSON, and then the bytes, of a process both ways. An archive stream
+//! A stream for a log, a process or a port opens with a JSON request; the answer is one line, empty
+//! for success or a refusal in JSON, and then the bytes, but for a log both ways. An archive stream
 //! carries the archive; the answer is one line of JSON. The one request there is asks for the host's beliefs about the others.
 
 mod fan_out;
@@ -14,7 +14,9 @@ use async_trait::async_trait;
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use skein_agent::Agent;
-use skein_api::{ByteStream, Conversation, ExecRequest, HostProxy, ImageLoad, LogRequest};
+use skein_api::{
+    ByteStream, ConnectRequest, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad, LogRequest,
+};
 use skein_net::{BoxedStream, Membership, NodeId, Protocol, RpcError, Transport};
 use skein_objects::{Reason, StatusError};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
@@ -107,6 +109,17 @@ impl HostProxy for Hosts {
         Ok(Box::new(serve::local_conversation(&self.agent, request).await?))
     }
 
+    async fn connect(
+        &self,
+        node: &str,
+        request: ConnectRequest,
+    ) -> Result<Box<dyn Duplex>, StatusError> {
+        if node != self.node_name {
+            return Ok(Box::new(self.ask(node, &ConnectHeader { connect: request }).await?));
+        }
+        Ok(Box::new(serve::local_connection(&self.agent, &request).await?))
+    }
+
     async fn load_image(&self, archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
         fan_out::load(self, archive).await
     }
@@ -134,6 +147,12 @@ async fn answer(node: &str, stream: &mut BufReader<BoxedStream>) -> Result<(), S
 #[derive(Debug, Serialize, Deserialize)]
 struct ExecHeader {
     exec: ExecRequest,
+}
+
+/// Asks a host for a connection to a pod.
+#[derive(Debug, Serialize, Deserialize)]
+struct ConnectHeader {
+    connect: ConnectRequest,
 }
 
 /// The answer line of a host that will not give the bytes.

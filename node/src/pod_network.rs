@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use skein_agent::{NetworkError, PodNetwork, Route};
 use skein_dataplane::{HostNetwork, Ipv4Cidr};
+use tokio::net::TcpStream;
 
 /// Gives the agent the data plane.
 pub(crate) struct HostPodNetwork(pub(crate) HostNetwork);
@@ -34,6 +35,11 @@ impl PodNetwork for HostPodNetwork {
 
     async fn attach(&self, pod_uid: &str, pid: u32) -> Result<IpAddr, NetworkError> {
         self.0.attach(pod_uid, pid).await.map(IpAddr::V4).map_err(translate)
+    }
+
+    async fn connect(&self, pid: u32, port: u16) -> Result<TcpStream, NetworkError> {
+        let connected = self.0.connect(pid, port).await;
+        connected.map_err(|error| NetworkError::Unconnected(in_words(error)))
     }
 
     async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError> {
@@ -67,6 +73,11 @@ fn parse(cidr: &str) -> Result<Ipv4Cidr, NetworkError> {
 fn translate(error: skein_dataplane::NetworkError) -> NetworkError {
     match error {
         skein_dataplane::NetworkError::NoRange => NetworkError::NoRange,
-        other => NetworkError::Failed(format!("{:#}", anyhow::Error::from(other))),
+        other => NetworkError::Failed(in_words(other)),
     }
+}
+
+/// What went wrong and every cause.
+fn in_words(error: skein_dataplane::NetworkError) -> String {
+    format!("{:#}", anyhow::Error::from(error))
 }

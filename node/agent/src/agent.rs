@@ -10,6 +10,7 @@ use skein_runtime::{ContainerRuntime, RuntimeError};
 use skein_storage::{EventRecorder, Informer, Storage};
 use tokio::{
     io::DuplexStream,
+    net::TcpStream,
     sync::{Semaphore, watch},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -101,6 +102,14 @@ impl Agent {
         let (near, far) = tokio::io::duplex(limits::CONVERSATION_BYTES);
         self.run(conversation.carry(far));
         Ok(near)
+    }
+
+    /// Connects to a port that a pod on this host listens on, as if from inside the pod.
+    ///
+    /// # Errors
+    /// 404 where the pod does not run here, 503 where nothing takes the connection.
+    pub async fn connect(&self, pod_uid: &str, port: u16) -> Result<TcpStream, StatusError> {
+        exec::connect(&self.host, pod_uid, port).await
     }
 
     /// Loads an image archive, the format of `docker save`, and returns the names loaded.

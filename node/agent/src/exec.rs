@@ -1,4 +1,5 @@
-//! Talks to processes in this host's containers, for whoever asked the API for it.
+//! Talks to processes in this host's containers and to ports of its pods, for whoever asked the API
+//! for it.
 //!
 //! What is said travels in frames: a byte that names the channel, as in Kubernetes' own protocol
 //! (`v5.channel.k8s.io`), and the bytes. The last one that a host sends is a `Status` on the
@@ -14,7 +15,10 @@ use skein_objects::{Reason, StatusError};
 use skein_runtime::{
     ContainerState, ExecConfig, ExecOutput, ExecProcess, ExecSession, RuntimeError, TerminalSize,
 };
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+};
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use crate::{
@@ -68,6 +72,20 @@ pub(crate) async fn start(host: &Host, request: ExecRequest) -> Result<Conversat
     };
     let session = host.runtime.exec(&container.id, &request.process).await.map_err(in_words)?;
     Ok(Conversation { session, stdin: request.process.stdin })
+}
+
+/// Connects to a port of a pod of this host.
+///
+/// # Errors
+/// 404 where the pod does not run here, 503 where nothing takes the connection.
+pub(crate) async fn connect(host: &Host, uid: &str, port: u16) -> Result<TcpStream, StatusError> {
+    let sandboxes = host.runtime.list_sandboxes().await.map_err(in_words)?;
+    let mut running = sandboxes.into_iter().filter(|one| one.uid == uid && one.running);
+    let Some(pid) = running.find_map(|one| one.pid) else {
+        return Err(StatusError::new(Reason::NotFound, "the pod is not running on its host"));
+    };
+    let connected = host.network.connect(pid, port).await;
+    connected.map_err(|error| StatusError::service_unavailable(error.to_string()))
 }
 
 fn in_words(error: RuntimeError) -> StatusError {

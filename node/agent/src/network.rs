@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
+use tokio::net::TcpStream;
 
 pub use simulated::SimulatedNetwork;
 
@@ -24,6 +25,9 @@ pub enum NetworkError {
     /// The kernel refused.
     #[error("network setup failed: {0}")]
     Failed(String),
+    /// Nothing in the pod takes the connection.
+    #[error("{0}")]
+    Unconnected(String),
 }
 
 /// The way to the pods of another host.
@@ -46,6 +50,9 @@ pub trait PodNetwork: Send + Sync + 'static {
 
     /// Connects the network namespace of process `pid` and returns the pod's address.
     async fn attach(&self, pod_uid: &str, pid: u32) -> Result<IpAddr, NetworkError>;
+
+    /// Connects to a port that the pod of process `pid` listens on at its loopback address.
+    async fn connect(&self, pid: u32, port: u16) -> Result<TcpStream, NetworkError>;
 
     /// Releases the pod's address and its link.
     async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError>;

@@ -17,18 +17,20 @@ use crate::{
     service::Service,
 };
 
-/// How much is served at once; what comes on top is answered with 429.
+/// How much is served at once, and how much may wait; what comes on top is answered with 429.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadLimits {
     /// Requests served at once, streams aside.
     pub requests: usize,
+    /// Requests of one user that wait for those before them.
+    pub waiting: usize,
     /// Watches and followed logs served at once.
     pub streams: usize,
 }
 
 impl Default for LoadLimits {
     fn default() -> Self {
-        Self { requests: limits::REQUESTS, streams: limits::STREAMS }
+        Self { requests: limits::REQUESTS, waiting: limits::WAITING, streams: limits::STREAMS }
     }
 }
 

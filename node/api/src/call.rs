@@ -3,7 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, Method, Request, Uri};
 use hyper::upgrade::OnUpgrade;
 use skein_consensus::Consistency;
 use skein_objects::{MediaType, StatusError};
@@ -19,27 +19,47 @@ use crate::{
 
 /// What is asked, of which objects, and what came with it.
 pub(crate) struct Call {
+    /// Who asks.
+    pub(crate) user: String,
     pub(crate) target: Target,
     pub(crate) verb: Verb,
     pub(crate) query: Query,
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     /// Whether whatever the nearest replica has must do, because the cluster has lost its quorum.
     pub(crate) stale: bool,
-    body: Option<RequestBody>,
+    body: Mutex<Option<RequestBody>>,
     upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl Call {
     pub(crate) fn new(
+        user: &str,
         target: Target,
         verb: Verb,
         query: Query,
-        headers: HeaderMap,
-        body: RequestBody,
-        upgrade: Option<OnUpgrade>,
+        request: Request<RequestBody>,
     ) -> Self {
-        let (body, upgrade) = (Some(body), Mutex::new(upgrade));
-        Self { target, verb, query, headers, stale: false, body, upgrade }
+        let (mut parts, body) = request.into_parts();
+        Self {
+            user: user.to_owned(),
+            target,
+            verb,
+            query,
+            upgrade: Mutex::new(parts.extensions.remove()),
+            method: parts.method,
+            uri: parts.uri,
+            headers: parts.headers,
+            stale: false,
+            body: Mutex::new(Some(body)),
+        }
+    }
+
+    /// The body as it comes, once.
+    pub(crate) fn take_body(&self) -> Result<RequestBody, StatusError> {
+        let body = self.body.lock().unwrap_or_else(PoisonError::into_inner).take();
+        body.ok_or_else(|| StatusError::internal("the body is read twice"))
     }
 
     /// The connection, once its request is answered and it belongs to another protocol: once, and
@@ -66,7 +86,7 @@ impl Call {
 
     /// The body and its form, once; a form that is not understood is refused before it is read.
     /// Protobuf becomes JSON here, and nothing behind knows of it.
-    pub(crate) async fn read_object(&mut self) -> Result<(Bytes, MediaType), StatusError> {
+    pub(crate) async fn read_object(&self) -> Result<(Bytes, MediaType), StatusError> {
         let body_type = media::body_type(&self.headers)?;
         let bytes = self.read().await?;
         match body_type {
@@ -81,15 +101,12 @@ impl Call {
     }
 
     /// The body as a patch, once.
-    pub(crate) async fn read_patch(&mut self) -> Result<(Bytes, PatchType), StatusError> {
+    pub(crate) async fn read_patch(&self) -> Result<(Bytes, PatchType), StatusError> {
         let patch_type = media::patch_type(&self.headers)?;
         Ok((self.read().await?, patch_type))
     }
 
-    async fn read(&mut self) -> Result<Bytes, StatusError> {
-        match self.body.take() {
-            Some(body) => body::read(&self.headers, body).await,
-            None => Err(StatusError::internal("the body is read twice")),
-        }
+    async fn read(&self) -> Result<Bytes, StatusError> {
+        body::read(&self.headers, self.take_body()?).await
     }
 }

@@ -56,6 +56,15 @@ pub struct ExecRequest {
     pub tty: bool,
 }
 
+/// Which port of which pod to connect to. Travels between nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConnectRequest {
+    /// Uid of the pod.
+    pub pod_uid: String,
+    /// The port, at the pod's loopback address.
+    pub port: u16,
+}
+
 /// A stream of bytes both ways.
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -92,6 +101,17 @@ pub trait HostProxy: Send + Sync + 'static {
     /// `NotFound` where the container does not run there, `BadRequest` where the command cannot be
     /// run, `ServiceUnavailable` where the host is not there.
     async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError>;
+
+    /// Connects to a port of a pod on `node`, as if from inside the pod.
+    ///
+    /// # Errors
+    /// `NotFound` where the pod does not run there, `ServiceUnavailable` where nothing takes the
+    /// connection or the host is not there.
+    async fn connect(
+        &self,
+        node: &str,
+        request: ConnectRequest,
+    ) -> Result<Box<dyn Duplex>, StatusError>;
 
     /// Loads an image archive on every node and says what came of it on each.
     ///

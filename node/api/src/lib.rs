@@ -17,6 +17,7 @@ mod form;
 mod hosts;
 mod identity;
 pub mod limits;
+mod load;
 mod media;
 mod metrics;
 mod query;
@@ -35,7 +36,9 @@ mod tests;
 pub use api::{Api, LoadLimits};
 pub use body::BodyError;
 pub use cluster::{ClusterView, Impairment, UserCertificate};
-pub use hosts::{ByteStream, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad, LogRequest};
+pub use hosts::{
+    ByteStream, ConnectRequest, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad, LogRequest,
+};
 pub use identity::Identity;
 pub use metrics::Gauge;
 pub use reply::{Reply, ReplyBody};

@@ -9,9 +9,17 @@ pub const BODY_BYTES: usize = 3 * 1024 * 1024;
 /// One that has become a conversation with a process counts among the streams instead.
 pub const CONNECTIONS: usize = 4096;
 
-/// Requests served at once, those that go on aside; further ones are answered with 429. Kubernetes
-/// allows 600.
-pub const REQUESTS: usize = 1024;
+/// Requests served at once, those that go on aside; further ones wait. So many are enough to fill
+/// the group commits of the store, and few enough that the next of another user comes soon.
+pub const REQUESTS: usize = 512;
+
+/// Requests of one user that wait for a place; further ones are answered with 429. With those under
+/// way it is as many as there are connections.
+pub const WAITING: usize = CONNECTIONS - REQUESTS;
+
+/// How long a request waits for a place before it is answered with 429: half of what clients commonly
+/// give the whole of it.
+pub(crate) const QUEUE_WAIT: Duration = Duration::from_secs(15);
 
 /// Watches, logs and conversations with processes served at once; further ones are answered with
 /// 429.
@@ -69,6 +77,19 @@ pub const IMAGE_ARCHIVE_BYTES: u64 = 20 * 1024 * 1024 * 1024;
 
 /// The most bytes of one message of an exec or attach, either way: many times what clients send.
 pub const EXEC_MESSAGE_BYTES: usize = 1 << 20;
+
+/// Most ports that one WebSocket without SPDY inside may forward: a channel's number is a byte, and
+/// a port takes two.
+pub(crate) const FORWARDED_PORTS: usize = 127;
+
+/// Bytes of a forwarded connection put into one message at most.
+pub(crate) const FORWARD_BUFFER_BYTES: usize = 32 * 1024;
+
+/// How long a client may take to open the streams of a conversation over SPDY, as in Kubernetes.
+pub(crate) const SPDY_STREAMS: Duration = Duration::from_secs(30);
+
+/// Longest line about the size of a terminal.
+pub(crate) const SIZE_BYTES: usize = 1024;
 
 /// Longest name of a field manager, in bytes, as in Kubernetes.
 pub(crate) const MANAGER_BYTES: usize = 128;

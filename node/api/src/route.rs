@@ -178,6 +178,8 @@ fn target(
         [plural] => (*plural, None, None),
         [plural, name] => (*plural, Some(*name), None),
         [plural, name, part] => (*plural, Some(*name), Some(*part)),
+        // What follows is the pod's own.
+        [plural, name, "proxy", ..] => (*plural, Some(*name), Some("proxy")),
         _ => return Err(StatusError::no_resource()),
     };
     let kind = registry.by_resource(group, version, plural).cloned();

@@ -12,10 +12,7 @@ use http::{Method, Request, StatusCode};
 use serde_json::json;
 use skein_objects::{Reason, StatusError};
 use skein_storage::{Kinds, Storage};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::Instant,
-};
+use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -27,6 +24,7 @@ use crate::{
     endpoints,
     identity::{Identity, authenticate, refuse_impersonation},
     limits,
+    load::Load,
     metrics::{Asked, Gauge, Metrics},
     query::Query,
     reply::{self, Reply},
@@ -42,13 +40,11 @@ pub(crate) struct Service {
     /// The discovery documents of the kinds there were last.
     discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
-    load: LoadLimits,
+    load: Load,
     pub(crate) cancel: CancellationToken,
     /// What goes on beside requests, such as connections that belong to a process's conversation;
     /// it ends with `cancel`.
     pub(crate) tasks: TaskTracker,
-    requests: Arc<Semaphore>,
-    streams: Arc<Semaphore>,
 }
 
 impl Service {
@@ -68,11 +64,9 @@ impl Service {
             cluster,
             discovery: Mutex::default(),
             metrics: Metrics::new(),
-            load,
+            load: Load::new(load),
             cancel,
             tasks,
-            requests: Arc::new(Semaphore::new(load.requests)),
-            streams: Arc::new(Semaphore::new(load.streams)),
         }
     }
 
@@ -106,32 +100,32 @@ impl Service {
         // A kind that this host does not know may just have been defined through another one.
         let is_about_kinds = routed.as_ref().map_or_else(is_no_resource, Route::is_discovery);
         if is_about_kinds && self.cluster.impairment().is_none() {
-            let permit = self.admit_load(false)?;
+            let place = self.load.request(&identity.user).await?;
             let fresh = tokio::time::timeout(limits::REQUEST, self.kinds.fresh()).await;
-            drop(permit);
+            drop(place);
             let registry = fresh.unwrap_or_else(|_| self.kinds.current());
             routed = route(request.uri().path(), &registry);
         }
-        let (mut parts, body) = request.into_parts();
-        let query = Query::parse(parts.uri.query());
+        let query = Query::parse(request.uri().query());
         match routed? {
             Route::Objects(target) => {
                 let is_watch = query.flag("watch")?;
-                let verb = verb(&parts.method, &target, is_watch)
-                    .ok_or_else(|| StatusError::method_not_allowed(&parts.method))?;
-                access::authorize(&Attributes::of(identity, &parts.method, Some((verb, &target))))?;
-                let upgrade = parts.extensions.remove();
-                let call = Call::new(target, verb, query, parts.headers, body, upgrade);
+                let verb = verb(request.method(), &target, is_watch)
+                    .ok_or_else(|| StatusError::method_not_allowed(request.method()))?;
+                let about = Some((verb, &target));
+                access::authorize(&Attributes::of(identity, request.method(), about))?;
+                let call = Call::new(&identity.user, target, verb, query, request);
                 self.respond_and_note(call).await
             }
             route => {
+                let (parts, body) = request.into_parts();
                 access::authorize(&Attributes::of(identity, &parts.method, None))?;
-                let long = matches!(route, Route::Images);
-                let permit = self.admit_load(long)?;
-                let work = endpoints::respond(self, route, identity, &parts, body);
-                let result = if long { work.await } else { within_deadline(work).await };
-                drop(permit);
-                result
+                if matches!(route, Route::Images) {
+                    let _place = self.load.stream()?;
+                    return endpoints::respond(self, route, identity, &parts, body).await;
+                }
+                let _place = self.load.request(&identity.user).await?;
+                within_deadline(endpoints::respond(self, route, identity, &parts, body)).await
             }
         }
     }
@@ -152,19 +146,26 @@ impl Service {
 
     /// Everything Prometheus reads, as text.
     pub(crate) fn metrics(&self) -> Result<String, fmt::Error> {
-        let used =
-            |places: &Semaphore, all: usize| (all - places.available_permits().min(all)) as f64;
+        let ((requests, waiting), streams) = (self.load.requests(), self.load.streams());
         let mut gauges = self.cluster.gauges();
-        gauges.push(Gauge {
-            name: "apiserver_current_inflight_requests",
-            help: "Requests that are being answered, streams left out",
-            value: used(&self.requests, self.load.requests),
-        });
-        gauges.push(Gauge {
-            name: "apiserver_longrunning_requests",
-            help: "Watches, followed logs and conversations with processes",
-            value: used(&self.streams, self.load.streams),
-        });
+        let mut gauge = |name, help, value: usize| {
+            gauges.push(Gauge { name, help, value: value as f64 });
+        };
+        gauge(
+            "apiserver_current_inflight_requests",
+            "Requests that are being answered, streams left out",
+            requests,
+        );
+        gauge(
+            "apiserver_current_inqueue_requests",
+            "Requests that wait for those before them",
+            waiting,
+        );
+        gauge(
+            "apiserver_longrunning_requests",
+            "Watches, followed logs and conversations with processes",
+            streams,
+        );
         self.metrics.encode(&gauges)
     }
 
@@ -176,17 +177,6 @@ impl Service {
             Some(discovery) if Arc::ptr_eq(&discovery.registry, &registry) => discovery.clone(),
             _ => known.insert(Arc::new(Discovery::new(registry))).clone(),
         }
-    }
-
-    /// A place among the requests under way.
-    fn admit_load(&self, is_stream: bool) -> Result<OwnedSemaphorePermit, StatusError> {
-        let places = if is_stream { &self.streams } else { &self.requests };
-        places.clone().try_acquire_owned().map_err(|_| {
-            StatusError::too_many_requests(
-                "the server has received too many requests and has asked us to try again later",
-                limits::RETRY_AFTER_SECONDS,
-            )
-        })
     }
 
     fn respond_publicly(

@@ -2,7 +2,10 @@
 
 use k8s_openapi::{
     Resource,
-    api::{certificates::v1::CertificateSigningRequest, core::v1::Pod},
+    api::{
+        certificates::v1::CertificateSigningRequest,
+        core::v1::{Pod, Service},
+    },
 };
 use skein_objects::Kind;
 
@@ -18,10 +21,13 @@ pub(crate) enum Subresource {
     Eviction,
     Exec,
     Attach,
+    PortForward,
+    Proxy,
+    EphemeralContainers,
     Approval,
 }
 
-const ALL: [Subresource; 8] = [
+const ALL: [Subresource; 11] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
@@ -29,6 +35,9 @@ const ALL: [Subresource; 8] = [
     Subresource::Eviction,
     Subresource::Exec,
     Subresource::Attach,
+    Subresource::PortForward,
+    Subresource::Proxy,
+    Subresource::EphemeralContainers,
     Subresource::Approval,
 ];
 
@@ -41,13 +50,21 @@ impl Subresource {
     /// Every subresource of `kind`.
     pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
         let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
+        let is_service = kind.group == Service::GROUP && kind.kind == Service::KIND;
         let is_request = kind.group == CertificateSigningRequest::GROUP;
         let (has_status, has_scale) = (kind.status, kind.scale.is_some());
         ALL.into_iter().filter(move |subresource| match subresource {
             Self::Status => has_status,
             Self::Scale => has_scale,
             Self::Approval => is_request,
-            Self::Log | Self::Binding | Self::Eviction | Self::Exec | Self::Attach => is_pod,
+            Self::Proxy => is_pod || is_service,
+            Self::Log
+            | Self::Binding
+            | Self::Eviction
+            | Self::Exec
+            | Self::Attach
+            | Self::PortForward
+            | Self::EphemeralContainers => is_pod,
         })
     }
 
@@ -61,6 +78,9 @@ impl Subresource {
             Self::Eviction => "eviction",
             Self::Exec => "exec",
             Self::Attach => "attach",
+            Self::PortForward => "portforward",
+            Self::Proxy => "proxy",
+            Self::EphemeralContainers => "ephemeralcontainers",
             Self::Approval => "approval",
         }
     }
@@ -68,43 +88,54 @@ impl Subresource {
     /// Group, version and kind of what is sent and answered there.
     pub(crate) fn response_kind(self, kind: &Kind) -> (&str, &str, &str) {
         match self {
-            Self::Status | Self::Log | Self::Approval => (&kind.group, &kind.version, &kind.kind),
+            Self::Status | Self::Log | Self::EphemeralContainers | Self::Approval => {
+                (&kind.group, &kind.version, &kind.kind)
+            }
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),
             Self::Exec => ("", "v1", "PodExecOptions"),
             Self::Attach => ("", "v1", "PodAttachOptions"),
+            Self::PortForward => ("", "v1", "PodPortForwardOptions"),
+            Self::Proxy if kind.kind == Service::KIND => ("", "v1", "ServiceProxyOptions"),
+            Self::Proxy => ("", "v1", "PodProxyOptions"),
         }
     }
 
     /// The verbs it has, as discovery names them.
     pub(crate) fn verbs(self) -> &'static [&'static str] {
         match self {
-            Self::Status | Self::Scale => &["get", "patch", "update"],
+            Self::Status | Self::Scale | Self::EphemeralContainers => &["get", "patch", "update"],
             Self::Log => &["get"],
             Self::Approval => &["get", "update"],
             Self::Binding | Self::Eviction => &["create"],
-            Self::Exec | Self::Attach => &["create", "get"],
+            Self::Exec | Self::Attach | Self::PortForward => &["create", "get"],
+            Self::Proxy => &["create", "delete", "get", "patch", "update"],
         }
     }
 
-    /// Whether the connection becomes one of another protocol.
+    /// Whether the request, or the whole connection, goes on to a pod.
     pub(crate) fn connects(self) -> bool {
-        matches!(self, Self::Exec | Self::Attach)
+        matches!(self, Self::Exec | Self::Attach | Self::PortForward | Self::Proxy)
     }
 
     /// Whether the answer goes on for as long as both sides want.
     pub(crate) fn is_stream(self) -> bool {
-        matches!(self, Self::Log | Self::Exec | Self::Attach)
+        self == Self::Log || self.connects()
     }
 
     pub(crate) fn allows(self, verb: Verb) -> bool {
         match self {
-            Self::Status | Self::Scale => matches!(verb, Verb::Get | Verb::Patch | Verb::Update),
+            Self::Status | Self::Scale | Self::EphemeralContainers => {
+                matches!(verb, Verb::Get | Verb::Patch | Verb::Update)
+            }
             Self::Log => verb == Verb::Get,
             Self::Approval => matches!(verb, Verb::Get | Verb::Update),
             Self::Binding | Self::Eviction => verb == Verb::Create,
-            Self::Exec | Self::Attach => matches!(verb, Verb::Create | Verb::Get),
+            Self::Exec | Self::Attach | Self::PortForward => {
+                matches!(verb, Verb::Create | Verb::Get)
+            }
+            Self::Proxy => true,
         }
     }
 }

@@ -1,13 +1,14 @@
 //! The verbs, each written once for all kinds.
 
 mod approval;
+mod connect;
 mod create;
 mod delete;
 mod eviction;
-mod exec;
 mod list;
 mod log;
 mod patch;
+mod proxy;
 mod read;
 mod scale;
 mod update;
@@ -32,9 +33,11 @@ use crate::{
 /// Serves a request that looks at objects as they are now.
 pub(crate) async fn read(service: &Service, call: &Call) -> Result<Reply, StatusError> {
     match (call.verb, call.target.subresource) {
-        (Verb::Get, None | Some(Subresource::Status | Subresource::Approval)) => {
-            read::get(service, call).await
-        }
+        (
+            Verb::Get,
+            None
+            | Some(Subresource::Status | Subresource::EphemeralContainers | Subresource::Approval),
+        ) => read::get(service, call).await,
         (Verb::Get, Some(Subresource::Scale)) => scale::get(service, call).await,
         (Verb::List, None) => list::list(service, call).await,
         (verb, _) => Err(StatusError::method_not_allowed(format!("{verb:?}"))),
@@ -48,13 +51,14 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
         (Verb::Create, None) => create::create(service, call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
-        (Verb::Create, Some(Subresource::Exec | Subresource::Attach)) => {
-            exec::refuse(service, &call).await
+        (Verb::Update, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
+            update::update(service, call).await
         }
-        (Verb::Update, None | Some(Subresource::Status)) => update::update(service, call).await,
         (Verb::Update, Some(Subresource::Approval)) => approval::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
-        (Verb::Patch, None | Some(Subresource::Status)) => patch::patch(service, call).await,
+        (Verb::Patch, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
+            patch::patch(service, call).await
+        }
         (Verb::Patch, Some(Subresource::Scale)) => scale::patch(service, call).await,
         (Verb::Delete, None) => delete::delete(service, call).await,
         (Verb::DeleteCollection, None) => delete::delete_collection(service, call).await,
@@ -70,7 +74,10 @@ pub(crate) async fn stream(
 ) -> Result<Reply, StatusError> {
     match call.target.subresource {
         Some(Subresource::Log) => log::log(service, call, permit).await,
-        Some(Subresource::Exec | Subresource::Attach) => exec::exec(service, call, permit).await,
+        Some(Subresource::Proxy) => proxy::proxy(service, call, permit).await,
+        Some(subresource) if subresource.connects() => {
+            connect::connect(service, call, permit).await
+        }
         _ => watch::watch(service, call, permit).await,
     }
 }
@@ -79,6 +86,7 @@ pub(crate) async fn stream(
 fn part_of(call: &Call) -> Part {
     match call.target.subresource {
         Some(Subresource::Status) => Part::Status,
+        Some(Subresource::EphemeralContainers) => Part::EphemeralContainers,
         _ => Part::Main,
     }
 }

@@ -7,6 +7,7 @@ mod addresses;
 mod cidr;
 mod firewall;
 mod limits;
+mod namespace;
 mod netlink;
 mod network;
 

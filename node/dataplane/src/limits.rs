@@ -15,3 +15,6 @@ pub(crate) const NETLINK_DEADLINE: Duration = Duration::from_secs(10);
 
 /// How much of a failed command's output goes into the error.
 pub(crate) const COMMAND_OUTPUT_BYTES: usize = 1024;
+
+/// How long a connection to a port of a pod of this host may take: it never leaves the host.
+pub(crate) const CONNECT_DEADLINE: Duration = Duration::from_secs(5);

@@ -4,14 +4,11 @@
 //! from anywhere afterwards, so only the opening happens on a thread of its own.
 
 use std::{
-    fs::File,
     io,
     net::{IpAddr, Ipv4Addr},
-    thread,
 };
 
 use futures::{StreamExt, TryStreamExt};
-use nix::sched::{CloneFlags, setns};
 use rtnetlink::{
     Handle, LinkUnspec, RouteMessageBuilder, new_connection,
     packet_route::{
@@ -20,7 +17,7 @@ use rtnetlink::{
         route::{RouteAddress, RouteAttribute, RouteMessage, RouteProtocol},
     },
 };
-use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use tokio::{task::JoinSet, time::timeout};
 
 use crate::{Ipv4Cidr, limits::NETLINK_DEADLINE};
 
@@ -61,26 +58,6 @@ impl Netlink {
         let mut tasks = JoinSet::new();
         tasks.spawn(connection);
         Ok(Self { handle, _connection: tasks })
-    }
-
-    /// A socket in the given namespace; `prepare` runs there too, before.
-    pub(crate) async fn open_in(
-        namespace: File,
-        prepare: impl FnOnce() -> io::Result<()> + Send + 'static,
-    ) -> io::Result<Self> {
-        let (sender, opened) = oneshot::channel();
-        let runtime = tokio::runtime::Handle::current();
-        let enter = move || {
-            setns(namespace, CloneFlags::CLONE_NEWNET)?;
-            prepare()?;
-            let _context = runtime.enter();
-            Self::open()
-        };
-        thread::Builder::new().name("pod-netns".to_owned()).spawn(move || {
-            // The receiver is gone only if the caller was cancelled; then nobody needs the socket.
-            drop(sender.send(enter()));
-        })?;
-        opened.await.map_err(io::Error::other)?
     }
 
     async fn ask<T>(

@@ -11,15 +11,21 @@ mod links;
 #[cfg(test)]
 mod tests;
 
-use std::{fs::File, io, net::Ipv4Addr, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::File,
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
 
 use rtnetlink::packet_route::route::RouteProtocol;
-use tokio::sync::Mutex;
+use tokio::{net::TcpStream, sync::Mutex};
 
 use crate::{
     AddressError, FirewallError, Ipv4Cidr,
     addresses::Addresses,
     firewall,
+    limits::CONNECT_DEADLINE,
+    namespace,
     netlink::{Netlink, NetlinkError},
 };
 use links::Inside;
@@ -181,6 +187,29 @@ impl HostNetwork {
         Ok(())
     }
 
+    /// Connects to a port that a pod listens on at its own loopback address, as if from inside the
+    /// pod; `pid` is its pause process, also that of a pod in the host's namespace.
+    ///
+    /// # Errors
+    /// The process is gone, or nothing listens there.
+    pub async fn connect(&self, pid: u32, port: u16) -> Result<TcpStream, NetworkError> {
+        let dial = move || -> io::Result<std::net::TcpStream> {
+            let addresses = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+            let [v4, v6] = addresses.map(|address| SocketAddr::from((address, port)));
+            // Who listens on neither is told of the first, which is what programs mean.
+            let stream =
+                std::net::TcpStream::connect_timeout(&v4, CONNECT_DEADLINE).or_else(|error| {
+                    std::net::TcpStream::connect_timeout(&v6, CONNECT_DEADLINE).map_err(|_| error)
+                })?;
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        };
+        let failed = || io(format!("connecting to port {port} of the pod"));
+        let namespace = namespace::of_process(pid).map_err(failed())?;
+        let stream = namespace::inside(namespace, dial).await.map_err(failed())?;
+        TcpStream::from_std(stream).map_err(failed())
+    }
+
     /// Makes these the routes to the other hosts' ranges, each through its host's address; routes of
     /// earlier calls that are not among them go. Every route is tried before the first error is
     /// returned, so that one unreachable host does not cost the others theirs.
@@ -207,15 +236,9 @@ impl HostNetwork {
 
 /// The network namespace of a pod's process, unless it is the host's.
 fn pod_namespace(pid: u32) -> Result<File, NetworkError> {
-    let path = format!("/proc/{pid}/ns/net");
-    let open = |path: &str| File::open(Path::new(path)).map_err(io(format!("opening {path}")));
-    let inode =
-        |file: &File| file.metadata().map(|m| m.ino()).map_err(io("looking at a namespace"));
-    let (namespace, own) = (open(&path)?, open("/proc/thread-self/ns/net")?);
-    if inode(&namespace)? == inode(&own)? {
-        return Err(NetworkError::HostNamespace(pid));
-    }
-    Ok(namespace)
+    let found = namespace::of_process(pid);
+    let found = found.map_err(io(format!("opening the network namespace of process {pid}")))?;
+    found.ok_or(NetworkError::HostNamespace(pid))
 }
 
 fn io(what: impl Into<String>) -> impl FnOnce(io::Error) -> NetworkError {

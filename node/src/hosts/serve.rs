@@ -4,15 +4,28 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
+use serde::Deserialize;
 use skein_agent::Agent;
-use skein_api::{ByteStream, ExecRequest, ImageLoad, LogRequest};
+use skein_api::{ByteStream, ConnectRequest, ExecRequest, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Handler, Membership, NodeId};
 use skein_objects::StatusError;
 use skein_runtime::ExecConfig;
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader, DuplexStream},
+    net::TcpStream,
+};
 use tokio_util::io::ReaderStream;
 
-use super::{BELIEFS, ExecHeader, LocalAgent, Refusal};
+use super::{BELIEFS, ConnectHeader, ExecHeader, LocalAgent, Refusal};
+
+/// What a stream opens with.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Asked {
+    Exec(ExecHeader),
+    Connect(ConnectHeader),
+    Logs(LogRequest),
+}
 
 /// Serves the proxy and blob protocols of this host.
 pub(crate) struct HostServer {
@@ -42,8 +55,12 @@ impl Handler for HostServer {
     async fn stream(&self, from: NodeId, header: Bytes, stream: BoxedStream) {
         let served = match self.serves {
             Serves::Logs => match serde_json::from_slice(&header) {
-                Ok(ExecHeader { exec }) => self.exec(exec, stream).await,
-                Err(_) => self.logs(&header, stream).await,
+                Ok(Asked::Exec(ExecHeader { exec })) => self.exec(exec, stream).await,
+                Ok(Asked::Connect(ConnectHeader { connect })) => {
+                    self.connect(&connect, stream).await
+                }
+                Ok(Asked::Logs(request)) => self.logs(request, stream).await,
+                Err(error) => refuse(stream, &StatusError::bad_request(error.to_string())).await,
             },
             Serves::Images => self.images(stream).await,
         };
@@ -54,14 +71,11 @@ impl Handler for HostServer {
 }
 
 impl HostServer {
-    async fn logs(&self, header: &[u8], stream: BoxedStream) -> std::io::Result<()> {
+    async fn logs(&self, request: LogRequest, stream: BoxedStream) -> std::io::Result<()> {
         let (mut asker, mut stream) = tokio::io::split(stream);
-        let opened = match serde_json::from_slice::<LogRequest>(header) {
-            Ok(request) => local_logs(&self.agent, request).await,
-            Err(error) => Err(StatusError::bad_request(format!("log request: {error}"))),
-        };
+        let opened = local_logs(&self.agent, request).await;
         match opened {
-            Err(error) => refuse(&mut stream, &error).await?,
+            Err(error) => return refuse(stream, &error).await,
             Ok(mut lines) => {
                 stream.write_all(b"\n").await?;
                 // The asker sends nothing: its side ends when it has gone away, which a container
@@ -86,14 +100,25 @@ impl HostServer {
             Err(error) => Err(error),
         };
         match started {
-            Err(error) => {
-                refuse(&mut stream, &error).await?;
-                stream.shutdown().await
-            }
+            Err(error) => refuse(stream, &error).await,
             Ok(conversation) => {
                 stream.write_all(b"\n").await?;
                 conversation.carry(stream).await;
                 Ok(())
+            }
+        }
+    }
+
+    async fn connect(
+        &self,
+        request: &ConnectRequest,
+        mut stream: BoxedStream,
+    ) -> std::io::Result<()> {
+        match local_connection(&self.agent, request).await {
+            Err(error) => refuse(stream, &error).await,
+            Ok(mut connection) => {
+                stream.write_all(b"\n").await?;
+                tokio::io::copy_bidirectional(&mut stream, &mut connection).await.map(drop)
             }
         }
     }
@@ -109,13 +134,11 @@ impl HostServer {
 }
 
 /// Answers with why there will be no bytes.
-async fn refuse(
-    stream: &mut (impl AsyncWrite + Unpin),
-    error: &StatusError,
-) -> std::io::Result<()> {
+async fn refuse(mut stream: impl AsyncWrite + Unpin, error: &StatusError) -> std::io::Result<()> {
     let mut line = serde_json::to_vec(&Refusal::from(error))?;
     line.push(b'\n');
-    stream.write_all(&line).await
+    stream.write_all(&line).await?;
+    stream.shutdown().await
 }
 
 /// Loads an archive into the runtime of this host.
@@ -144,6 +167,14 @@ pub(super) async fn local_conversation(
     request: ExecRequest,
 ) -> Result<DuplexStream, StatusError> {
     present(agent)?.converse(process_of(request)).await
+}
+
+/// A connection to a port of a pod of this host.
+pub(super) async fn local_connection(
+    agent: &LocalAgent,
+    request: &ConnectRequest,
+) -> Result<TcpStream, StatusError> {
+    present(agent)?.connect(&request.pod_uid, request.port).await
 }
 
 fn process_of(request: ExecRequest) -> skein_agent::ExecRequest {

@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::net::TcpStream;
 
 use super::{NetworkError, PodNetwork, Route};
 
@@ -112,6 +113,10 @@ impl PodNetwork for SimulatedNetwork {
         state.pods.insert(pod_uid.to_owned(), ip);
         state.links.insert(pod_uid.to_owned(), ip);
         Ok(ip)
+    }
+
+    async fn connect(&self, _pid: u32, port: u16) -> Result<TcpStream, NetworkError> {
+        Err(NetworkError::Unconnected(format!("nothing listens at port {port} of a simulated pod")))
     }
 
     async fn detach(&self, pod_uid: &str) -> Result<(), NetworkError> {

@@ -15,7 +15,8 @@ impl Service {
     /// Serves an object request within its bounds: streams hold their place as long as they last,
     /// everything else has a deadline.
     pub(super) async fn respond_about_objects(&self, call: Call) -> Result<Reply, StatusError> {
-        if call.verb.reads() { self.read(call).await } else { self.write(call).await }
+        let connects = call.target.subresource.is_some_and(Subresource::connects);
+        if call.verb.reads() || connects { self.read(call).await } else { self.write(call).await }
     }
 
     async fn read(&self, mut call: Call) -> Result<Reply, StatusError> {
@@ -39,23 +40,20 @@ impl Service {
     }
 
     async fn attempt(&self, call: &Call) -> Result<Reply, StatusError> {
-        let is_stream = call.is_stream();
-        let permit = self.admit_load(is_stream)?;
-        if is_stream {
-            return within_deadline(verbs::stream(self, call, permit)).await;
+        if call.is_stream() {
+            return within_deadline(verbs::stream(self, call, self.load.stream()?)).await;
         }
-        let result = within_deadline(verbs::read(self, call)).await;
-        drop(permit);
-        result
+        let _place = self.load.request(&call.user).await?;
+        within_deadline(verbs::read(self, call)).await
     }
 
     async fn write(&self, call: Call) -> Result<Reply, StatusError> {
         if let Some(impairment) = self.cluster.impairment() {
             return Err(StatusError::service_unavailable(impairment.writes));
         }
-        let permit = self.admit_load(false)?;
+        let place = self.load.request(&call.user).await?;
         let result = within_deadline(verbs::write(self, call)).await;
-        drop(permit);
+        drop(place);
         match self.cluster.impairment() {
             // It says that nothing was written; the node knows better why.
             Some(impairment) if is_unavailable(&result) => {

@@ -8,7 +8,6 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{SinkExt, StreamExt, stream};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
@@ -19,16 +18,16 @@ use skein_consensus::{MemoryStore, SharedStore};
 use skein_objects::StatusError;
 use skein_storage::Storage;
 use tokio::{net::TcpStream, task::JoinSet};
-use tokio_rustls::TlsConnector;
-use tokio_util::{
-    codec::{Framed, LengthDelimitedCodec},
-    sync::CancellationToken,
-};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::{WebSocketStream, tungstenite::ClientRequestBuilder};
+use tokio_util::sync::CancellationToken;
 
-use super::pki::{Authority, Pair};
+use super::{
+    hosts::FakeHosts,
+    pki::{Authority, Pair},
+};
 use crate::{
-    ByteStream, ClusterView, Conversation, ExecRequest, Gauge, HostProxy, ImageLoad, Impairment,
-    LoadLimits, LogRequest, Server, ServerConfig, UserCertificate, serve,
+    ClusterView, Gauge, Impairment, LoadLimits, Server, ServerConfig, UserCertificate, serve,
 };
 
 /// How long anything may take before a test fails.
@@ -124,6 +123,9 @@ impl Answer {
     }
 }
 
+/// A client's end of a WebSocket.
+pub(super) type WebSocket = WebSocketStream<TlsStream<TcpStream>>;
+
 /// A client that opens a connection for each request.
 pub(super) struct Client {
     address: SocketAddr,
@@ -191,6 +193,17 @@ impl Client {
         Lines { body: response.into_body(), read: Vec::new() }
     }
 
+    /// A WebSocket of one protocol.
+    pub(super) async fn web_socket(&self, path: &str, protocol: &str) -> WebSocket {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let tls = TlsConnector::from(self.tls.clone());
+        let stream = tls.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let url = format!("wss://localhost{path}");
+        let request = ClientRequestBuilder::new(url.parse().unwrap());
+        let request = request.with_sub_protocol(protocol);
+        tokio_tungstenite::client_async(request, stream).await.unwrap().0
+    }
+
     /// Whether the server closes a new connection before it serves it.
     pub(super) async fn is_turned_away(&self) -> bool {
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -251,61 +264,6 @@ impl Lines {
             let frame = self.body.frame().await?.unwrap();
             self.read.extend_from_slice(&frame.into_data().unwrap_or_default());
         }
-    }
-}
-
-/// Hosts that answer at once and remember what they were asked.
-#[derive(Default)]
-pub(super) struct FakeHosts {
-    pub(super) asked: Mutex<Vec<(String, LogRequest)>>,
-    pub(super) ran: Mutex<Vec<(String, ExecRequest)>>,
-    tasks: Mutex<JoinSet<()>>,
-}
-
-#[async_trait]
-impl HostProxy for FakeHosts {
-    async fn pod_logs(&self, node: &str, request: LogRequest) -> Result<ByteStream, StatusError> {
-        self.asked.lock().unwrap().push((node.to_owned(), request));
-        let lines = ["first\n", "second\n"].map(|line| Ok(Bytes::from(line)));
-        Ok(stream::iter(lines).boxed())
-    }
-
-    /// A process that says back what it hears and ends with 3 when its input does.
-    async fn exec(&self, node: &str, request: ExecRequest) -> Result<Conversation, StatusError> {
-        let (waits, vanishes) = (request.stdin, request.command == ["vanish"]);
-        self.ran.lock().unwrap().push((node.to_owned(), request));
-        let (near, far) = tokio::io::duplex(1 << 16);
-        let mut frames = Framed::new(far, LengthDelimitedCodec::new());
-        self.tasks.lock().unwrap().spawn(async move {
-            frames.send(Bytes::from_static(b"\x01hello ")).await.unwrap();
-            while waits && let Some(Ok(frame)) = frames.next().await {
-                match frame.split_first() {
-                    Some((0, said)) => {
-                        let back = Bytes::from([b"\x01", said].concat());
-                        frames.send(back).await.unwrap();
-                    }
-                    Some((255, [0])) => break,
-                    _ => {}
-                }
-            }
-            if vanishes {
-                return;
-            }
-            let status = json!({"status": "Failure", "reason": "NonZeroExitCode", "message": "3",
-                "details": {"causes": [{"reason": "ExitCode", "message": "3"}]}});
-            frames.send(Bytes::from(format!("\x03{status}"))).await.unwrap();
-            SinkExt::<Bytes>::close(&mut frames).await.unwrap();
-        });
-        Ok(Box::new(near))
-    }
-
-    async fn load_image(&self, mut archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
-        let mut size = 0;
-        while let Some(chunk) = archive.next().await {
-            size += chunk.map_err(|error| StatusError::bad_request(error.to_string()))?.len();
-        }
-        let images = vec![format!("{size} bytes")];
-        Ok(vec![ImageLoad { node: "h1".to_owned(), images, error: None }])
     }
 }
 

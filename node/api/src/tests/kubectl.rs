@@ -1,5 +1,7 @@
 //! The real `kubectl` against the API.
 
+mod conversations;
+
 use std::{
     path::Path,
     process::{Output, Stdio},
@@ -16,6 +18,8 @@ use super::harness::{Api, DEADLINE};
 /// A directory with a kubeconfig for the API and the `kubectl` found on the `PATH`.
 struct Kubectl {
     directory: tempfile::TempDir,
+    /// Variables beside the usual ones.
+    environment: Vec<(&'static str, &'static str)>,
 }
 
 impl Kubectl {
@@ -40,11 +44,17 @@ impl Kubectl {
             ),
         );
         write("app.yaml", APP.to_owned());
-        Self { directory }
+        Self { directory, environment: Vec::new() }
     }
 
     fn path(&self) -> &Path {
         self.directory.path()
+    }
+
+    /// Sets a variable for every command from now on.
+    fn set(&mut self, name: &'static str, value: &'static str) {
+        self.environment.retain(|(known, _)| *known != name);
+        self.environment.push((name, value));
     }
 
     fn command(&self, arguments: &str) -> Command {
@@ -53,6 +63,7 @@ impl Kubectl {
             .args(arguments.split_whitespace())
             .env("KUBECONFIG", self.path().join("config"))
             .env("HOME", self.path())
+            .envs(self.environment.iter().copied())
             .current_dir(self.path())
             .kill_on_drop(true);
         command
@@ -66,7 +77,8 @@ impl Kubectl {
 
     /// Starts a command that goes on, and the lines it prints.
     fn start(&self, arguments: &str) -> (Child, Lines<BufReader<ChildStdout>>) {
-        let child = self.command(arguments).stdout(Stdio::piped()).spawn();
+        let mut command = self.command(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
         let mut child = child.unwrap_or_else(|error| panic!("{NEEDED}: {error}"));
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         (child, lines)
@@ -305,38 +317,6 @@ async fn line_with(lines: &mut Lines<BufReader<ChildStdout>>, text: &str) {
         panic!("the output ended without {text:?}");
     };
     tokio::time::timeout(DEADLINE, wait).await.expect("the line comes in time");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn kubectl_talks_to_processes() {
-    let (api, kubectl) = started().await;
-    let binding = json!({"target": {"kind": "Node", "name": "h2"}});
-    api.client().post("/api/v1/namespaces/default/pods/alone/binding", &binding).await.ok();
-    let ran = kubectl.run("exec alone -- ls -l /").await;
-    assert_eq!((&*ran.stdout, ran.status.code()), (&b"hello "[..], Some(3)));
-    let (node, request) = api.hosts.ran.lock().unwrap().remove(0);
-    assert_eq!((node.as_str(), request.container.as_str()), ("h2", "main"));
-    assert_eq!(request.command, ["ls", "-l", "/"]);
-    assert!(request.stdout && request.stderr && !request.stdin && !request.tty);
-
-    let mut cat = kubectl.command("exec -i alone -- cat");
-    let mut cat = cat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut input = cat.stdin.take().unwrap();
-    input.write_all(b"world").await.unwrap();
-    drop(input);
-    let ended = tokio::time::timeout(DEADLINE, cat.wait_with_output()).await;
-    let ended = ended.expect("it ends with its input").unwrap();
-    assert_eq!((&*ended.stdout, ended.status.code()), (&b"hello world"[..], Some(3)));
-    let cut = kubectl.run("exec alone -- vanish").await;
-    assert_eq!((&*cut.stdout, cut.status.code()), (&b"hello "[..], Some(1)), "it is no success");
-    api.hosts.ran.lock().unwrap().clear();
-
-    let attached = kubectl.run("attach alone").await;
-    assert_eq!((&*attached.stdout, attached.status.code()), (&b"hello "[..], Some(3)));
-    assert!(api.hosts.ran.lock().unwrap()[0].1.command.is_empty());
-    let refused = kubectl.run("exec alone -c none -- ls").await;
-    let message = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert!(message.contains("container none is not valid for pod alone"), "{message}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -12,7 +12,7 @@ use crate::{call::Call, reply::Reply, service::Service};
 const DECISIONS: [&str; 2] = ["Approved", "Denied"];
 
 /// Decides a request as the object in the body says.
-pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn update(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
     let (bytes, media) = call.read_object().await?;

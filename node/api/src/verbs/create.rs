@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// Makes an object.
-pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
     let (bytes, media) = call.read_object().await?;
@@ -25,7 +25,7 @@ pub(super) async fn create(service: &Service, mut call: Call) -> Result<Reply, S
 }
 
 /// Assigns a pod to the node that the `Binding` in the body names.
-pub(super) async fn bind(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn bind(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options(&call.headers)?;
     let (bytes, media) = call.read_object().await?;
     let binding = parse(&bytes, media)?;

@@ -21,8 +21,8 @@ use crate::{
 };
 
 /// Deletes an object or marks it for deletion.
-pub(super) async fn delete(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
-    let options = read_options(&mut call).await?;
+pub(super) async fn delete(service: &Service, call: Call) -> Result<Reply, StatusError> {
+    let options = read_options(&call).await?;
     let target = &call.target;
     let deleted =
         service.storage.delete(&target.kind, target.namespace(), target.name(), &options).await?;
@@ -37,11 +37,8 @@ pub(super) async fn delete(service: &Service, mut call: Call) -> Result<Reply, S
 }
 
 /// Deletes every object that the selectors let through and lists them as they last were.
-pub(super) async fn delete_collection(
-    service: &Service,
-    mut call: Call,
-) -> Result<Reply, StatusError> {
-    let options = Arc::new(read_options(&mut call).await?);
+pub(super) async fn delete_collection(service: &Service, call: Call) -> Result<Reply, StatusError> {
+    let options = Arc::new(read_options(&call).await?);
     let target = &call.target;
     let filter = Filter::new(&target.kind, None, &call.query)?;
     let page = list::PageOptions::all(Consistency::Linearizable);
@@ -71,7 +68,7 @@ pub(super) async fn delete_collection(
     list::reply(form, meta, deleted)
 }
 
-async fn read_options(call: &mut Call) -> Result<DeleteOptions, StatusError> {
+async fn read_options(call: &Call) -> Result<DeleteOptions, StatusError> {
     let (bytes, media) = call.read_object().await?;
     let body = if bytes.is_empty() { Value::Null } else { parse(&bytes, media)? };
     options_from(&body, &call.query)

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Deletes the pod under the `deleteOptions` of the `Eviction` in the body, if its budget allows.
-pub(super) async fn evict(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn evict(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let (bytes, media) = call.read_object().await?;
     let eviction = if bytes.is_empty() { Value::Null } else { parse(&bytes, media)? };
     let options = options_from(&eviction["deleteOptions"], &call.query)?;

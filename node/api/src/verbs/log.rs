@@ -56,7 +56,8 @@ pub(super) fn container(
     asked: Option<&str>,
 ) -> Result<String, StatusError> {
     let init = spec.init_containers.iter().flatten();
-    let mut all = spec.containers.iter().chain(init).map(|container| container.name.as_str());
+    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|one| &one.name);
+    let mut all = spec.containers.iter().chain(init).map(|one| &one.name).chain(ephemeral);
     let list = || {
         let names: Vec<&str> = spec.containers.iter().map(|one| one.name.as_str()).collect();
         names.join(" ")

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Changes an object or its status; the change is applied again if the object changed meanwhile.
-pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn patch(service: &Service, call: Call) -> Result<Reply, StatusError> {
     if media::patch_type(&call.headers)? == PatchType::Apply {
         return server_side_apply(service, call).await;
     }
@@ -30,7 +30,7 @@ pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, St
     }
     let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
-    let (patch_type, patch) = read(&mut call).await?;
+    let (patch_type, patch) = read(&call).await?;
     let target = &call.target;
     let kind = &target.kind;
     let mut noted = Vec::new();
@@ -48,13 +48,13 @@ pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, St
 }
 
 /// The patch in the body of a call.
-pub(super) async fn read(call: &mut Call) -> Result<(PatchType, Value), StatusError> {
+pub(super) async fn read(call: &Call) -> Result<(PatchType, Value), StatusError> {
     let (bytes, patch_type) = call.read_patch().await?;
     Ok((patch_type, parse(&bytes, MediaType::Json)?))
 }
 
 /// Makes an object be as its configuration says, or makes it.
-async fn server_side_apply(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+async fn server_side_apply(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options(&call.headers)?;
     let options = WriteOptions { manager: Manager::Applied, ..options };
     let force = call.query.flag("force")?;

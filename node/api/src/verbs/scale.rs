@@ -23,15 +23,15 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
 }
 
 /// Sets the desired count.
-pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn update(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let (bytes, media) = call.read_object().await?;
     let scale = parse(&bytes, media)?;
     write(service, &call, |_| Ok(scale.clone())).await
 }
 
 /// Changes the desired count by a patch of the `Scale`.
-pub(super) async fn patch(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
-    let (patch_type, patch) = patch::read(&mut call).await?;
+pub(super) async fn patch(service: &Service, call: Call) -> Result<Reply, StatusError> {
+    let (patch_type, patch) = patch::read(&call).await?;
     write(service, &call, |current| patch::apply_plain(patch_type, current, &patch)).await
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Replaces an object or its status.
-pub(super) async fn update(service: &Service, mut call: Call) -> Result<Reply, StatusError> {
+pub(super) async fn update(service: &Service, call: Call) -> Result<Reply, StatusError> {
     let options = call.query.write_options(&call.headers)?;
     let validation = call.query.field_validation()?;
     let (bytes, media) = call.read_object().await?;

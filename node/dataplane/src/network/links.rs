@@ -8,7 +8,7 @@ use rtnetlink::{
 };
 
 use super::{NetworkConfig, NetworkError, io, netlink};
-use crate::{addresses::Addresses, netlink::Netlink};
+use crate::{addresses::Addresses, namespace, netlink::Netlink};
 
 /// The pod's device inside its namespace.
 const POD_DEVICE: &str = "eth0";
@@ -73,7 +73,8 @@ pub(super) struct Inside {
 impl Inside {
     pub(super) async fn enter(namespace: File) -> Result<Self, NetworkError> {
         let own = namespace.try_clone().map_err(io("keeping a pod's namespace"))?;
-        let netlink = Netlink::open_in(own, prepare_pod).await;
+        let open = || prepare_pod().and_then(|()| Netlink::open());
+        let netlink = namespace::inside(own, open).await;
         Ok(Self { namespace, netlink: netlink.map_err(io("entering a pod's namespace"))? })
     }
 

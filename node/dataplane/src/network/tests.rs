@@ -283,3 +283,32 @@ fn the_hosts_own_namespace_is_never_touched() {
     let absent = host.run(|network| network.attach("pod", u32::MAX));
     assert!(matches!(absent, Err(NetworkError::Io { .. })), "{absent:?}");
 }
+
+#[test]
+fn a_port_of_a_pods_loopback_is_reached_from_outside() {
+    let host = Host::new(1);
+    host.run(|network| network.set_range(host.range)).unwrap();
+    let pod = host.pod("one");
+    let listener = pod.namespace.run(|| TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
+    let (pid, port) = (pod.namespace.pid(), listener.local_addr().unwrap().port());
+    let stream = host.run(|network| network.connect(pid, port)).unwrap();
+    let (mut accepted, peer) = listener.accept().unwrap();
+    assert_eq!(peer.ip(), IpAddr::V4(Ipv4Addr::LOCALHOST));
+    accepted.write_all(b"ping").unwrap();
+    host.runtime.block_on(stream.readable()).unwrap();
+    let mut heard = [0; 4];
+    assert_eq!(stream.try_read(&mut heard).unwrap(), 4);
+    drop(listener);
+    let refused = host.run(|network| network.connect(pid, port)).unwrap_err();
+    let NetworkError::Io { source, .. } = refused else { panic!("{refused:?}") };
+    assert_eq!(source.kind(), io::ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_port_of_a_pod_in_the_hosts_namespace_is_reached_there() {
+    let host = Host::new(1);
+    let own = host.namespace.run(|| TcpListener::bind((Ipv6Addr::LOCALHOST, 0))).unwrap();
+    let port = own.local_addr().unwrap().port();
+    let pid = host.namespace.pid();
+    host.run(|network| network.connect(pid, port)).unwrap();
+}
