@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! cargo bench -p skein-net --bench gossip -- 1000      so many nodes
+//! cargo bench -p skein-net --bench gossip -- 1000 verdicts   how soon their dead are known, alone
 //! cargo bench -p skein-net --bench gossip -- day 24    five nodes, loss and stalls, so many hours
 //! ```
 //!
@@ -42,7 +43,10 @@ fn main() -> Result<()> {
         ["day"] => runtime.block_on(day(24)),
         ["day", hours] => runtime.block_on(day(hours.parse().context("hours")?)),
         [nodes] => runtime.block_on(scale(nodes.parse().context("number of nodes")?)),
-        _ => bail!("usage: gossip [NODES | day [HOURS]]"),
+        [nodes, "verdicts"] => {
+            runtime.block_on(verdicts(nodes.parse().context("number of nodes")?))
+        }
+        _ => bail!("usage: gossip [NODES [verdicts] | day [HOURS]]"),
     }
 }
 
@@ -153,15 +157,29 @@ fn processor_time() -> Result<Duration> {
 }
 
 async fn scale(count: u64) -> Result<()> {
-    let total = usize::try_from(count)?;
+    let cluster = form(count).await?;
+    cost(&cluster, count).await?;
+    changes(&cluster, cluster.nodes.len()).await?;
+    deaths(cluster).await
+}
+
+async fn verdicts(count: u64) -> Result<()> {
+    deaths(form(count).await?).await
+}
+
+/// A cluster in which all know all.
+async fn form(count: u64) -> Result<Cluster> {
     let cluster = Cluster::start(count).await?;
-    let formed = cluster.all_see_all(total).await?;
+    let formed = cluster.all_see_all(cluster.nodes.len()).await?;
     println!("| {count} simulated nodes | |\n| --- | --- |");
     println!("| all know all, after the last has started | {formed:.1?} |");
-    cost(&cluster, count).await?;
-    changes(&cluster, total).await?;
-    cut_off(&cluster, total).await?;
-    crash(&cluster, total).await?;
+    Ok(cluster)
+}
+
+/// How soon nodes that are cut off and processes that crash are known dead.
+async fn deaths(cluster: Cluster) -> Result<()> {
+    cut_off(&cluster, cluster.nodes.len()).await?;
+    crash(&cluster, cluster.nodes.len()).await?;
     cluster.stop().await;
     Ok(())
 }

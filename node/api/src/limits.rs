@@ -66,6 +66,10 @@ pub const COLLECTION_DELETES: usize = 16;
 /// Bytes of a list put into one chunk of the response.
 pub const CHUNK_BYTES: usize = 64 * 1024;
 
+/// Bytes from which on an answer is compressed for clients that ask for it, as in Kubernetes: less
+/// costs more time than it saves.
+pub(crate) const COMPRESSED_FROM_BYTES: u64 = 128 * 1024;
+
 /// Seconds after which a client that met an overloaded server should come back.
 pub const RETRY_AFTER_SECONDS: u32 = 1;
 

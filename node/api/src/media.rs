@@ -112,6 +112,17 @@ pub(crate) fn shape(headers: &HeaderMap) -> Result<Shape, StatusError> {
     found.ok_or_else(|| StatusError::not_acceptable(&[JSON]))
 }
 
+/// Whether the client takes answers in gzip, which is what RFC 9110, 12.5.3 asks to look for.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter();
+    let mut entries = values.filter_map(|value| value.to_str().ok()).flat_map(|v| v.split(','));
+    entries.any(|entry| {
+        let entry = Entry::parse(entry.trim());
+        let is_refused = || entry.parameter("q").and_then(|q| q.parse().ok()) == Some(0.0);
+        entry.essence.eq_ignore_ascii_case("gzip") && !is_refused()
+    })
+}
+
 /// Whether the client prefers aggregated discovery.
 pub(crate) fn wants_aggregated_discovery(headers: &HeaderMap) -> bool {
     accepted(headers).iter().any(Entry::is_aggregated_discovery)

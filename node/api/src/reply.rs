@@ -2,15 +2,21 @@
 
 use std::io;
 
+use async_compression::{Level, tokio::bufread::GzipEncoder};
 use bytes::Bytes;
-use futures::Stream;
-use http::{HeaderValue, Response, StatusCode, header};
+use futures::{Stream, TryStreamExt};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
-use hyper::body::Frame;
+use hyper::body::{Body, Frame};
 use serde_json::{Value, json};
 use skein_objects::{Kind, StatusError};
 
-use crate::media::JSON;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use crate::{
+    limits,
+    media::{self, JSON},
+};
 
 /// The body of every response.
 pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -80,6 +86,24 @@ pub(crate) fn success(code: StatusCode, kind: &Kind, name: &str, uid: Option<&st
         "details": details, "code": code.as_u16(),
     });
     json_value(code, &status)
+}
+
+/// The same response in gzip if the client takes it and it saves time: where the answer is large, or
+/// comes bit by bit because it is.
+pub(crate) fn compressed(reply: Reply, headers: &HeaderMap) -> Reply {
+    let size = reply.body().size_hint().exact();
+    if size.is_some_and(|size| size < limits::COMPRESSED_FROM_BYTES)
+        || !media::accepts_gzip(headers)
+    {
+        return reply;
+    }
+    let (mut parts, body) = reply.into_parts();
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    parts.headers.append(header::VARY, HeaderValue::from_name(header::ACCEPT_ENCODING));
+    let plain = StreamReader::new(body.into_data_stream());
+    let gzip = GzipEncoder::with_quality(plain, Level::Fastest);
+    let frames = ReaderStream::with_capacity(gzip, limits::CHUNK_BYTES).map_ok(Frame::data);
+    Response::from_parts(parts, BodyExt::boxed_unsync(StreamBody::new(frames)))
 }
 
 /// The same response to a `HEAD` request.

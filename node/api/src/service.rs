@@ -125,7 +125,8 @@ impl Service {
                     return endpoints::respond(self, route, identity, &parts, body).await;
                 }
                 let _place = self.load.request(&identity.user).await?;
-                within_deadline(endpoints::respond(self, route, identity, &parts, body)).await
+                let reply = endpoints::respond(self, route, identity, &parts, body);
+                Ok(reply::compressed(within_deadline(reply).await?, &parts.headers))
             }
         }
     }

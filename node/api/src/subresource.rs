@@ -4,7 +4,7 @@ use k8s_openapi::{
     Resource,
     api::{
         certificates::v1::CertificateSigningRequest,
-        core::v1::{Pod, Service},
+        core::v1::{Namespace, Pod, Service},
     },
 };
 use skein_objects::Kind;
@@ -25,9 +25,10 @@ pub(crate) enum Subresource {
     Proxy,
     EphemeralContainers,
     Approval,
+    Finalize,
 }
 
-const ALL: [Subresource; 11] = [
+const ALL: [Subresource; 12] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
@@ -39,6 +40,7 @@ const ALL: [Subresource; 11] = [
     Subresource::Proxy,
     Subresource::EphemeralContainers,
     Subresource::Approval,
+    Subresource::Finalize,
 ];
 
 impl Subresource {
@@ -51,12 +53,14 @@ impl Subresource {
     pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
         let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
         let is_service = kind.group == Service::GROUP && kind.kind == Service::KIND;
+        let is_namespace = kind.group == Namespace::GROUP && kind.kind == Namespace::KIND;
         let is_request = kind.group == CertificateSigningRequest::GROUP;
         let (has_status, has_scale) = (kind.status, kind.scale.is_some());
         ALL.into_iter().filter(move |subresource| match subresource {
             Self::Status => has_status,
             Self::Scale => has_scale,
             Self::Approval => is_request,
+            Self::Finalize => is_namespace,
             Self::Proxy => is_pod || is_service,
             Self::Log
             | Self::Binding
@@ -82,15 +86,18 @@ impl Subresource {
             Self::Proxy => "proxy",
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Approval => "approval",
+            Self::Finalize => "finalize",
         }
     }
 
     /// Group, version and kind of what is sent and answered there.
     pub(crate) fn response_kind(self, kind: &Kind) -> (&str, &str, &str) {
         match self {
-            Self::Status | Self::Log | Self::EphemeralContainers | Self::Approval => {
-                (&kind.group, &kind.version, &kind.kind)
-            }
+            Self::Status
+            | Self::Log
+            | Self::EphemeralContainers
+            | Self::Approval
+            | Self::Finalize => (&kind.group, &kind.version, &kind.kind),
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),
@@ -108,6 +115,7 @@ impl Subresource {
             Self::Status | Self::Scale | Self::EphemeralContainers => &["get", "patch", "update"],
             Self::Log => &["get"],
             Self::Approval => &["get", "update"],
+            Self::Finalize => &["update"],
             Self::Binding | Self::Eviction => &["create"],
             Self::Exec | Self::Attach | Self::PortForward => &["create", "get"],
             Self::Proxy => &["create", "delete", "get", "patch", "update"],
@@ -131,6 +139,7 @@ impl Subresource {
             }
             Self::Log => verb == Verb::Get,
             Self::Approval => matches!(verb, Verb::Get | Verb::Update),
+            Self::Finalize => verb == Verb::Update,
             Self::Binding | Self::Eviction => verb == Verb::Create,
             Self::Exec | Self::Attach | Self::PortForward => {
                 matches!(verb, Verb::Create | Verb::Get)

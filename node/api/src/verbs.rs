@@ -5,6 +5,7 @@ mod connect;
 mod create;
 mod delete;
 mod eviction;
+mod finalize;
 mod list;
 mod log;
 mod patch;
@@ -55,6 +56,7 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
             update::update(service, call).await
         }
         (Verb::Update, Some(Subresource::Approval)) => approval::update(service, call).await,
+        (Verb::Update, Some(Subresource::Finalize)) => finalize::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
         (Verb::Patch, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
             patch::patch(service, call).await

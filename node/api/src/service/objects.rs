@@ -44,7 +44,8 @@ impl Service {
             return within_deadline(verbs::stream(self, call, self.load.stream()?)).await;
         }
         let _place = self.load.request(&call.user).await?;
-        within_deadline(verbs::read(self, call)).await
+        let reply = within_deadline(verbs::read(self, call)).await?;
+        Ok(reply::compressed(reply, &call.headers))
     }
 
     async fn write(&self, call: Call) -> Result<Reply, StatusError> {

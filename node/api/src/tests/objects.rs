@@ -1,8 +1,10 @@
 //! The verbs on objects.
 
+use async_compression::tokio::bufread::GzipDecoder;
 use bytes::Bytes;
 use http::header;
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
 
 use super::harness::{Api, Client};
 
@@ -304,4 +306,53 @@ async fn collections_are_deleted_by_selector() {
     let deleted = client.delete(&format!("{MAPS}?labelSelector=app%3Deven")).await.ok();
     assert_eq!(names(&deleted), ["m0", "m2"]);
     assert_eq!(names(&client.get(MAPS).await.ok()), ["m1", "m3"]);
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_clients_that_ask() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let map =
+        |name: &str, size| json!({"metadata": {"name": name}, "data": {"a": "x".repeat(size)}});
+    client.post(MAPS, &map("large", 200_000)).await.ok();
+    client.post(MAPS, &map("small", 10)).await.ok();
+    for (path, asked, is_compressed) in [
+        (MAPS.to_owned(), "br, gzip;q=0.5", true),
+        (format!("{MAPS}/large"), "gzip", true),
+        (format!("{MAPS}/large"), "gzip;q=0", false),
+        (format!("{MAPS}/large"), "", false),
+        (format!("{MAPS}/small"), "gzip", false),
+        ("/openapi/v2".to_owned(), "gzip", true),
+    ] {
+        let headers = [(header::ACCEPT_ENCODING, asked)];
+        let answer = client.send("GET", &path, &headers, Bytes::new()).await;
+        let encoding = answer.header(header::CONTENT_ENCODING);
+        assert_eq!(encoding == "gzip", is_compressed, "{path} {asked}");
+        let mut text = Vec::new();
+        let body = std::io::Cursor::new(&answer.body[..]);
+        if is_compressed {
+            let mut plain = GzipDecoder::new(body);
+            plain.read_to_end(&mut text).await.unwrap();
+            assert!(answer.body.len() < text.len() / 4, "{path}");
+        } else {
+            text.extend_from_slice(&answer.body);
+        }
+        serde_json::from_slice::<Value>(&text).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn who_holds_a_namespace_is_replaced_through_finalize_alone() {
+    let api = Api::with_namespace().await;
+    let client = api.client();
+    let namespace = json!({"metadata": {"name": "held"}});
+    client.post("/api/v1/namespaces", &namespace).await.ok();
+    let deleted = client.delete("/api/v1/namespaces/held").await.ok();
+    assert_eq!(deleted["status"]["phase"], "Terminating");
+    let mut wanted = deleted.clone();
+    wanted["spec"] = json!({});
+    wanted["metadata"]["labels"]["other"] = json!("ignored");
+    let finalized = client.put("/api/v1/namespaces/held/finalize", &wanted).await.ok();
+    assert_eq!(finalized["metadata"]["labels"]["other"], Value::Null);
+    assert_eq!(client.get("/api/v1/namespaces/held").await.code, 404);
 }
