@@ -117,6 +117,7 @@ fn kind(definition: &Value, revision: u64, version: &Value) -> Option<Kind> {
             .map(|path| Text::Owned(path.trim_start_matches('.').to_owned()))
             .collect(),
         served: version["served"] == true,
+        returns_deleted: false,
         stored: Stored::Defined,
         typing: Typing::Custom(Arc::new(compiled)),
         group,

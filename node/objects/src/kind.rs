@@ -76,6 +76,8 @@ pub struct Kind {
     pub scale: Option<ScalePaths>,
     /// Whether clients see it; one that is not is only what other versions are stored in.
     pub served: bool,
+    /// Whether a deletion is answered with the object as it last was, instead of with a `Status`.
+    pub returns_deleted: bool,
     /// Fields that field selectors may name besides `metadata.name` and `metadata.namespace`.
     pub fields: Vec<Text>,
     pub(crate) typing: Typing,
@@ -168,6 +170,7 @@ impl Kind {
             generation: false,
             scale: None,
             served: true,
+            returns_deleted: false,
             fields: Vec::new(),
             typing: Typing::Known(Known {
                 check: check_as::<T>,
@@ -182,6 +185,12 @@ impl Kind {
 
     pub(crate) fn short(mut self, names: &[&'static str]) -> Self {
         self.short_names = texts(names);
+        self
+    }
+
+    /// Kubernetes answers deletions of some kinds with the object; clients with types expect it.
+    pub(crate) fn returning_deleted(mut self) -> Self {
+        self.returns_deleted = true;
         self
     }
 

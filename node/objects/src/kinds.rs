@@ -126,16 +126,19 @@ fn table() -> Vec<Kind> {
             .selectable(&["spec.unschedulable"])
             .ruled_by(&node::NodeStrategy),
         Kind::of::<PersistentVolumeClaim>("persistentvolumeclaim")
+            .returning_deleted()
             .shown(table::CLAIM)
             .short(&["pvc"])
             .with_status()
             .ruled_by(&volume::ClaimStrategy),
         Kind::of::<PersistentVolume>("persistentvolume")
+            .returning_deleted()
             .shown(table::VOLUME)
             .short(&["pv"])
             .with_status()
             .ruled_by(&volume::VolumeStrategy),
         Kind::of::<Pod>("pod")
+            .returning_deleted()
             .shown(table::POD)
             .short(&["po"])
             .in_all()
@@ -153,6 +156,7 @@ fn table() -> Vec<Kind> {
             ])
             .ruled_by(&pod::PodStrategy),
         Kind::of::<PodTemplate>("podtemplate")
+            .returning_deleted()
             .shown(table::POD_TEMPLATE)
             .with_generation()
             .ruled_by(&controllers::PodTemplateStrategy),
@@ -166,6 +170,7 @@ fn table() -> Vec<Kind> {
             .selectable(&["status.replicas"])
             .ruled_by(&controllers::ReplicationControllerStrategy),
         Kind::of::<ResourceQuota>("resourcequota")
+            .returning_deleted()
             .shown(table::QUOTA)
             .short(&["quota"])
             .with_status()
@@ -174,8 +179,12 @@ fn table() -> Vec<Kind> {
             .shown(table::SECRET)
             .selectable(&["type"])
             .ruled_by(&data::SecretStrategy),
-        Kind::of::<ServiceAccount>("serviceaccount").shown(table::SERVICE_ACCOUNT).short(&["sa"]),
+        Kind::of::<ServiceAccount>("serviceaccount")
+            .returning_deleted()
+            .shown(table::SERVICE_ACCOUNT)
+            .short(&["sa"]),
         Kind::of::<Service>("service")
+            .returning_deleted()
             .shown(table::SERVICE)
             .short(&["svc"])
             .in_all()
@@ -319,13 +328,21 @@ fn table() -> Vec<Kind> {
             .short(&["pc"])
             .with_generation()
             .ruled_by(&policy::PriorityClassStrategy),
-        Kind::of::<CSIDriver>("csidriver").shown(table::CSI_DRIVER).ruled_by(&csi::DriverStrategy),
-        Kind::of::<CSINode>("csinode").shown(table::CSI_NODE).ruled_by(&csi::NodeDriversStrategy),
+        Kind::of::<CSIDriver>("csidriver")
+            .returning_deleted()
+            .shown(table::CSI_DRIVER)
+            .ruled_by(&csi::DriverStrategy),
+        Kind::of::<CSINode>("csinode")
+            .returning_deleted()
+            .shown(table::CSI_NODE)
+            .ruled_by(&csi::NodeDriversStrategy),
         Kind::of::<StorageClass>("storageclass")
+            .returning_deleted()
             .shown(table::STORAGE_CLASS)
             .short(&["sc"])
             .ruled_by(&volume::StorageClassStrategy),
         Kind::of::<VolumeAttachment>("volumeattachment")
+            .returning_deleted()
             .shown(table::VOLUME_ATTACHMENT)
             .with_status()
             .ruled_by(&csi::AttachmentStrategy),

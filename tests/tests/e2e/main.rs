@@ -7,6 +7,7 @@
 
 mod application;
 mod bad_input;
+mod clients;
 mod disk;
 mod drill;
 mod exec;

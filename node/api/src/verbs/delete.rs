@@ -28,6 +28,9 @@ pub(super) async fn delete(service: &Service, call: Call) -> Result<Reply, Statu
         service.storage.delete(&target.kind, target.namespace(), target.name(), &options).await?;
     match deleted {
         Deleted::Marked(object) => answer(&call, StatusCode::OK, &object),
+        Deleted::Removed(object) if target.kind.returns_deleted => {
+            answer(&call, StatusCode::OK, &object)
+        }
         Deleted::Removed(object) => {
             let value = object.value()?;
             let uid = value["metadata"]["uid"].as_str();

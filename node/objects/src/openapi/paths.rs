@@ -99,8 +99,9 @@ impl Writer<'_> {
     fn item(&self) -> Value {
         let schema = self.kind.schema_name();
         let mut item = self.subresource(&schema);
+        let answer = if self.kind.returns_deleted { &schema } else { STATUS };
         item["delete"] =
-            self.operation("delete", STATUS, Some((&OBJECTS, DELETE_OPTIONS)), &WRITE_PARAMETERS);
+            self.operation("delete", answer, Some((&OBJECTS, DELETE_OPTIONS)), &WRITE_PARAMETERS);
         item
     }
 
