@@ -109,7 +109,8 @@ impl Service {
         let query = Query::parse(request.uri().query());
         match routed? {
             Route::Objects(target) => {
-                let is_watch = query.flag("watch")?;
+                // The query of what is passed on to a pod is the pod's.
+                let is_watch = target.subresource.is_none() && query.flag("watch")?;
                 let verb = verb(request.method(), &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(request.method()))?;
                 let about = Some((verb, &target));

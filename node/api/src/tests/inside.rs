@@ -37,12 +37,13 @@ async fn a_request_for_a_pod_or_a_service_is_answered_by_the_pod() {
     for name in
         ["pods/web", "pods/web:80", "pods/http:web:", "services/web:http", "services/web:8080"]
     {
-        let path = format!("/api/v1/namespaces/default/{name}/proxy/a%2Fb/c?d=e&f");
+        let path = format!("/api/v1/namespaces/default/{name}/proxy/a%2Fb/c?d=e&watch=f");
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
             let headers = [(header::ACCEPT, "text/css"), (header::TE, "trailers")];
             let answer = client.send(method, &path, &headers, Bytes::from_static(b"said")).await;
             let said = answer.ok();
-            let expected = json!({"method": method, "path": "/a%2Fb/c?d=e&f", "body": "said"});
+            let expected =
+                json!({"method": method, "path": "/a%2Fb/c?d=e&watch=f", "body": "said"});
             for member in ["method", "path", "body"] {
                 assert_eq!(said[member], expected[member], "{method} {name}");
             }
