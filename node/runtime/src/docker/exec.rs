@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bollard::{
+    Docker,
     container::LogOutput,
     exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults},
+    models::ContainerInspectResponse,
     query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder},
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
@@ -73,37 +75,43 @@ impl DockerRuntime {
         config: &ExecConfig,
     ) -> Result<ExecSession, RuntimeError> {
         // What its container says, not whoever asks.
-        let container = self
-            .client
-            .call(
-                CALL_DEADLINE,
-                |docker| async move { docker.inspect_container(&id.0, None).await },
-            )
-            .await?;
+        let container = self.inspect_container(id).await?;
         let process = Box::new(Main { client: Arc::clone(&self.client), id: id.clone() });
-        if container.config.and_then(|config| config.tty) == Some(true) {
+        let session = if container.config.and_then(|config| config.tty) == Some(true) {
             let (stdin, stdout) = (config.stdin, config.stdout);
             let path =
                 format!("/containers/{}/attach?stream=1&stdin={stdin}&stdout={stdout}", id.0);
-            return self.terminal(&path, String::new(), process).await;
+            self.terminal(&path, String::new(), process).await?
+        } else {
+            let options = AttachContainerOptionsBuilder::new()
+                .stream(true)
+                .stdin(config.stdin)
+                .stdout(config.stdout)
+                .stderr(config.stderr)
+                .build();
+            let attached = self
+                .client
+                .call(CALL_DEADLINE, |docker| async move {
+                    docker.attach_container(&id.0, Some(options)).await
+                })
+                .await?;
+            let output = outputs(attached.output, Arc::clone(&self.client));
+            ExecSession { input: attached.input, output, process }
+        };
+        // The engine attaches to one that has ended as well, and waits until it is started again.
+        let state = self.inspect_container(id).await?.state;
+        if state.and_then(|state| state.running) != Some(true) {
+            return Err(RuntimeError::NotFound("the container has ended".to_owned()));
         }
-        let options = AttachContainerOptionsBuilder::new()
-            .stream(true)
-            .stdin(config.stdin)
-            .stdout(config.stdout)
-            .stderr(config.stderr)
-            .build();
-        let attached = self
-            .client
-            .call(CALL_DEADLINE, |docker| async move {
-                docker.attach_container(&id.0, Some(options)).await
-            })
-            .await?;
-        Ok(ExecSession {
-            input: attached.input,
-            output: outputs(attached.output, Arc::clone(&self.client)),
-            process,
-        })
+        Ok(session)
+    }
+
+    async fn inspect_container(
+        &self,
+        id: &ContainerId,
+    ) -> Result<ContainerInspectResponse, RuntimeError> {
+        let inspect = |docker: Docker| async move { docker.inspect_container(&id.0, None).await };
+        self.client.call(CALL_DEADLINE, inspect).await
     }
 
     async fn terminal(
