@@ -334,6 +334,8 @@ impl Subject {
         self.runtime.stop_container(&id, Duration::ZERO).await.unwrap();
         self.ended(&sandbox, &id).await;
         assert!(self.runtime.exec(&id, &command("true")).await.is_err(), "it does not run");
+        let attach = ExecConfig { command: Vec::new(), ..command("") };
+        assert!(self.runtime.exec(&id, &attach).await.is_err(), "there is nothing to attach to");
         self.remove(&sandbox).await;
         let gone = self.runtime.exec(&id, &command("true")).await.map(drop);
         assert!(matches!(gone, Err(RuntimeError::NotFound(_))), "{gone:?}");

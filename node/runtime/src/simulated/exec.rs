@@ -19,6 +19,9 @@ pub(super) fn run(
     id: ContainerId,
     config: &ExecConfig,
 ) -> Result<ExecSession, RuntimeError> {
+    if shared.state().world.log(&id, shared.now())?.complete {
+        return Err(RuntimeError::Rejected(format!("container {} is not running", id.0)));
+    }
     if config.command.is_empty() {
         let options = LogOptions { follow: true, tail: Some(0), ..LogOptions::default() };
         let lines = logs::stream(shared, id, options)?;
@@ -28,9 +31,6 @@ pub(super) fn run(
             output,
             process: Box::new(Process { end: None }),
         });
-    }
-    if shared.state().world.log(&id, shared.now())?.complete {
-        return Err(RuntimeError::Rejected(format!("container {} is not running", id.0)));
     }
     let program =
         Program::of(&ContainerConfig { command: config.command.clone(), ..Default::default() });
