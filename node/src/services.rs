@@ -144,7 +144,7 @@ impl Handler for Stopped {
 }
 
 async fn end_pods(runtime: &dyn ContainerRuntime) {
-    let sandboxes = match runtime.list_sandboxes().await {
+    let sandboxes = match runtime.list_sandboxes(None).await {
         Ok(sandboxes) => sandboxes,
         Err(error) => {
             tracing::error!(%error, "the pods of this host were not ended");

@@ -79,8 +79,8 @@ pub(crate) async fn start(host: &Host, request: ExecRequest) -> Result<Conversat
 /// # Errors
 /// 404 where the pod does not run here, 503 where nothing takes the connection.
 pub(crate) async fn connect(host: &Host, uid: &str, port: u16) -> Result<TcpStream, StatusError> {
-    let sandboxes = host.runtime.list_sandboxes().await.map_err(in_words)?;
-    let mut running = sandboxes.into_iter().filter(|one| one.uid == uid && one.running);
+    let sandboxes = host.runtime.list_sandboxes(Some(uid)).await.map_err(in_words)?;
+    let mut running = sandboxes.into_iter().filter(|one| one.running);
     let Some(pid) = running.find_map(|one| one.pid) else {
         return Err(StatusError::new(Reason::NotFound, "the pod is not running on its host"));
     };

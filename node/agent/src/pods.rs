@@ -292,7 +292,7 @@ impl Pods {
         &self,
     ) -> Result<BTreeMap<String, Observed>, skein_runtime::RuntimeError> {
         let mut found: BTreeMap<String, Observed> = BTreeMap::new();
-        for sandbox in self.host.runtime.list_sandboxes().await? {
+        for sandbox in self.host.runtime.list_sandboxes(None).await? {
             found.entry(sandbox.uid.clone()).or_default().sandboxes.push(sandbox);
         }
         for container in self.host.runtime.list_containers(None).await? {

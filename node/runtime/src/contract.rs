@@ -40,7 +40,7 @@ pub(crate) async fn fulfil(subject: &Subject) {
     subject.a_command_runs_inside_and_says_how_it_ended().await;
     subject.a_container_that_joins_anothers_processes_ends_with_it().await;
     subject.garbage_is_no_image_archive().await;
-    assert_eq!(subject.runtime.list_sandboxes().await.unwrap(), [], "the suite cleans up");
+    assert_eq!(subject.runtime.list_sandboxes(None).await.unwrap(), [], "the suite cleans up");
 }
 
 /// Waits until `look` finds what it looks for.
@@ -134,6 +134,9 @@ impl Subject {
     async fn a_container_runs_prints_and_ends(&self) {
         let sandbox = self.runtime.run_sandbox(&pod("prints")).await.unwrap();
         assert!(sandbox.running && sandbox.pid.is_some(), "{sandbox:?}");
+        let of = async |uid: &str| self.runtime.list_sandboxes(Some(uid)).await.unwrap();
+        assert_eq!(of(&sandbox.uid).await, std::slice::from_ref(&sandbox));
+        assert_eq!(of("another pod's").await, []);
         let config = self.script("echo hello; sleep 1; exit 3");
         let id = self.runtime.create_container(&sandbox, &config).await.unwrap();
         assert_eq!(self.container(&sandbox, &id).await.state, ContainerState::Created);
@@ -173,7 +176,7 @@ impl Subject {
         container.labels.insert("shape".to_owned(), "round".to_owned());
         let id = self.runtime.create_container(&sandbox, &container).await.unwrap();
 
-        let listed = self.runtime.list_sandboxes().await.unwrap();
+        let listed = self.runtime.list_sandboxes(None).await.unwrap();
         assert_eq!(listed.len(), 2);
         let listed = listed.into_iter().find(|listed| listed.id == sandbox.id).unwrap();
         assert_eq!(listed, sandbox);
@@ -252,7 +255,7 @@ impl Subject {
     async fn a_dead_sandbox_is_seen_and_can_be_started_again(&self) {
         let sandbox = self.runtime.run_sandbox(&pod("dead")).await.unwrap();
         self.runtime.stop_sandbox(&sandbox.id).await.unwrap();
-        let listed = self.runtime.list_sandboxes().await.unwrap();
+        let listed = self.runtime.list_sandboxes(None).await.unwrap();
         assert_eq!((listed[0].running, listed[0].pid), (false, None));
         self.runtime.stop_sandbox(&sandbox.id).await.unwrap();
         let orphan = self.script("sleep 300");

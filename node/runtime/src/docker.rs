@@ -80,8 +80,11 @@ impl ContainerRuntime for DockerRuntime {
         })
     }
 
-    async fn list_sandboxes(&self) -> Result<Vec<SandboxInfo>, RuntimeError> {
-        self.sandboxes().await
+    async fn list_sandboxes(
+        &self,
+        pod_uid: Option<&str>,
+    ) -> Result<Vec<SandboxInfo>, RuntimeError> {
+        self.sandboxes(pod_uid).await
     }
 
     async fn sandbox(&self, id: &SandboxId) -> Result<Option<SandboxInfo>, RuntimeError> {

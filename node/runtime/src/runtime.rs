@@ -65,12 +65,13 @@ pub trait ContainerRuntime: Send + Sync + 'static {
     /// Asks the runtime who it is; also the health check.
     async fn version(&self) -> Result<RuntimeVersion, RuntimeError>;
 
-    /// Every sandbox of ours, running or not.
-    async fn list_sandboxes(&self) -> Result<Vec<SandboxInfo>, RuntimeError>;
+    /// Every sandbox of ours or of one pod, running or not.
+    async fn list_sandboxes(&self, pod_uid: Option<&str>)
+    -> Result<Vec<SandboxInfo>, RuntimeError>;
 
     /// One sandbox of ours; `None` if it is gone. Cheaper than listing all where the runtime can.
     async fn sandbox(&self, id: &SandboxId) -> Result<Option<SandboxInfo>, RuntimeError> {
-        let sandboxes = self.list_sandboxes().await?;
+        let sandboxes = self.list_sandboxes(None).await?;
         Ok(sandboxes.into_iter().find(|sandbox| sandbox.id == *id))
     }
 

@@ -166,7 +166,7 @@ impl SimulatedRuntime {
     /// The pods that have a live sandbox, and their names.
     #[must_use]
     pub fn live_pods(&self) -> Vec<(String, String)> {
-        let sandboxes = self.shared.state().world.sandboxes();
+        let sandboxes = self.shared.state().world.sandboxes(None);
         let live = sandboxes.into_iter().filter(|sandbox| sandbox.running);
         live.map(|sandbox| (sandbox.uid, format!("{}/{}", sandbox.namespace, sandbox.name)))
             .collect()
@@ -176,7 +176,7 @@ impl SimulatedRuntime {
     pub fn cut_power(&self) {
         let (sandboxes, containers) = {
             let state = self.shared.state();
-            (state.world.sandboxes(), state.world.containers(None, self.shared.now()))
+            (state.world.sandboxes(None), state.world.containers(None, self.shared.now()))
         };
         for container in containers {
             self.shared.end_container(&container.id, world::KILLED, false);
@@ -270,9 +270,12 @@ impl ContainerRuntime for SimulatedRuntime {
         })
     }
 
-    async fn list_sandboxes(&self) -> Result<Vec<SandboxInfo>, RuntimeError> {
+    async fn list_sandboxes(
+        &self,
+        pod_uid: Option<&str>,
+    ) -> Result<Vec<SandboxInfo>, RuntimeError> {
         self.begin(Operation::ListSandboxes).await?;
-        Ok(self.shared.state().world.sandboxes())
+        Ok(self.shared.state().world.sandboxes(pod_uid))
     }
 
     async fn list_containers(

@@ -170,7 +170,7 @@ async fn a_debugger_does_not_come_back_with_a_new_sandbox() {
     world.until_ready("web").await;
     world.debug("web", "shell", &["serve"]).await;
     world.until_running("web", "shell").await;
-    let sandboxes = world.runtime.list_sandboxes().await.expect("sandboxes");
+    let sandboxes = world.runtime.list_sandboxes(None).await.expect("sandboxes");
     world.runtime.kill_sandbox(&sandboxes[0].id);
     world.until_ended("web", "shell").await;
     world.until_ready("web").await;

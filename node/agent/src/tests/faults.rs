@@ -70,7 +70,7 @@ async fn a_dead_sandbox_is_made_again_with_its_containers() {
     let world = World::start().await;
     world.run("web", &["serve"]).await;
     world.until_ready("web").await;
-    let sandboxes = world.runtime.list_sandboxes().await.expect("sandboxes");
+    let sandboxes = world.runtime.list_sandboxes(None).await.expect("sandboxes");
     world.runtime.kill_sandbox(&sandboxes[0].id);
     world
         .until("the container runs in a new sandbox", async |world| {

@@ -139,7 +139,7 @@ async fn a_pod_deleted_while_the_agent_was_down_is_ended() {
     world.start_agent();
     world
         .until("only the other pod is left", async |world| {
-            let sandboxes = world.runtime.list_sandboxes().await.expect("sandboxes");
+            let sandboxes = world.runtime.list_sandboxes(None).await.expect("sandboxes");
             sandboxes.len() == 1 && sandboxes[0].name == "kept"
         })
         .await;

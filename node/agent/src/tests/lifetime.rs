@@ -81,7 +81,7 @@ async fn a_deleted_pod_gets_its_grace_and_leaves_nothing() {
         .await;
     world.until("the pod is gone", async |world| world.pod("deaf").await.is_none()).await;
     assert_eq!(world.containers().await, []);
-    assert_eq!(world.runtime.list_sandboxes().await.expect("sandboxes"), []);
+    assert_eq!(world.runtime.list_sandboxes(None).await.expect("sandboxes"), []);
     assert_eq!(world.network.address(&uid), None);
 }
 
@@ -159,10 +159,10 @@ async fn at_most_four_pods_start_at_once() {
     for expected in [4, 8, 9] {
         world
             .until("the next batch has its sandboxes", async |world| {
-                world.runtime.list_sandboxes().await.expect("sandboxes").len() >= expected
+                world.runtime.list_sandboxes(None).await.expect("sandboxes").len() >= expected
             })
             .await;
-        let made = world.runtime.list_sandboxes().await.expect("sandboxes").len();
+        let made = world.runtime.list_sandboxes(None).await.expect("sandboxes").len();
         assert_eq!(made, expected);
     }
     for index in 0..9 {

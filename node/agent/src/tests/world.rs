@@ -87,7 +87,7 @@ impl World {
 
     /// The host starts anew: nothing runs, the disk is there.
     pub(super) async fn reboot(&self) {
-        for sandbox in self.runtime.list_sandboxes().await.expect("sandboxes") {
+        for sandbox in self.runtime.list_sandboxes(None).await.expect("sandboxes") {
             self.runtime.kill_sandbox(&sandbox.id);
         }
         for container in self.containers().await {

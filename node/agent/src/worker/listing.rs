@@ -82,8 +82,7 @@ impl Worker {
     }
 }
 
-/// What the runtime has of a pod. Sandboxes known are asked for one by one, which is cheaper than
-/// listing those of all pods.
+/// What the runtime has of a pod. Sandboxes known are asked for one by one, which spares a list.
 async fn list(
     host: &Host,
     uid: &str,
@@ -98,8 +97,7 @@ async fn list(
             sandboxes.extend(host.runtime.sandbox(&id).await?);
         }
     } else {
-        sandboxes = host.runtime.list_sandboxes().await?;
-        sandboxes.retain(|sandbox| sandbox.uid == uid);
+        sandboxes = host.runtime.list_sandboxes(Some(uid)).await?;
     }
     Ok(Observed { sandboxes, containers })
 }

@@ -59,9 +59,16 @@ impl DockerRuntime {
         }
     }
 
-    /// A list says neither exit codes nor process ids: each container is inspected.
-    async fn observe_all(&self, labelled: &[(&str, &str)]) -> Result<Vec<Observed>, RuntimeError> {
-        let ids = self.ids(labelled).await?;
+    /// What there is of a kind, of all pods or one. A list says neither exit codes nor process ids:
+    /// each container is inspected.
+    async fn observe_of(
+        &self,
+        kind: &str,
+        pod_uid: Option<&str>,
+    ) -> Result<Vec<Observed>, RuntimeError> {
+        let mut labelled = vec![(labels::KIND, kind)];
+        labelled.extend(pod_uid.map(|uid| (labels::POD_UID, uid)));
+        let ids = self.ids(&labelled).await?;
         stream::iter(ids)
             .map(|id| async move { self.inspect(&id).await })
             .buffered(CONCURRENT_INSPECTIONS)
@@ -70,8 +77,11 @@ impl DockerRuntime {
             .await
     }
 
-    pub(super) async fn sandboxes(&self) -> Result<Vec<SandboxInfo>, RuntimeError> {
-        let observed = self.observe_all(&[(labels::KIND, labels::SANDBOX)]).await?;
+    pub(super) async fn sandboxes(
+        &self,
+        pod_uid: Option<&str>,
+    ) -> Result<Vec<SandboxInfo>, RuntimeError> {
+        let observed = self.observe_of(labels::SANDBOX, pod_uid).await?;
         Ok(observed
             .into_iter()
             .filter_map(|observed| match observed {
@@ -95,9 +105,7 @@ impl DockerRuntime {
         &self,
         pod_uid: Option<&str>,
     ) -> Result<Vec<ContainerInfo>, RuntimeError> {
-        let mut labelled = vec![(labels::KIND, labels::CONTAINER)];
-        labelled.extend(pod_uid.map(|uid| (labels::POD_UID, uid)));
-        let observed = self.observe_all(&labelled).await?;
+        let observed = self.observe_of(labels::CONTAINER, pod_uid).await?;
         Ok(observed
             .into_iter()
             .filter_map(|observed| match observed {

@@ -81,14 +81,14 @@ async fn an_engine_that_comes_back_is_found_and_listeners_are_told() {
     let sandbox = subject.runtime.run_sandbox(&pod("before")).await.unwrap();
     assert_eq!(events.next().await, Some(RuntimeEvent::Pod { uid: sandbox.uid }));
     engine.stop();
-    let error = subject.runtime.list_sandboxes().await.unwrap_err();
+    let error = subject.runtime.list_sandboxes(None).await.unwrap_err();
     assert!(matches!(error, RuntimeError::Unreachable(_)), "{error:?}");
     engine.start_again().await;
     eventually("a hint to look at everything", async || {
         (events.next().await == Some(RuntimeEvent::Resync)).then_some(())
     })
     .await;
-    assert!(!subject.runtime.list_sandboxes().await.unwrap()[0].running);
+    assert!(!subject.runtime.list_sandboxes(None).await.unwrap()[0].running);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -140,7 +140,7 @@ async fn ten_pods_at_once_all_start() {
         assert!(matches!(listed[0].state, ContainerState::Running { .. }), "{listed:?}");
         assert_eq!(listed[0].id, id);
     }
-    let all = subject.runtime.list_sandboxes().await.unwrap();
+    let all = subject.runtime.list_sandboxes(None).await.unwrap();
     let removed = all.iter().map(|sandbox| subject.remove(sandbox));
     futures::future::join_all(removed).await;
 }

@@ -61,7 +61,7 @@ async fn ends_can_be_brought_about() {
         panic!("{state:?}");
     };
     runtime.kill_sandbox(&sandbox.id);
-    assert!(!runtime.list_sandboxes().await.unwrap()[0].running);
+    assert!(!runtime.list_sandboxes(None).await.unwrap()[0].running);
 }
 
 #[tokio::test(start_paused = true)]

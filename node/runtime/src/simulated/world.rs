@@ -112,8 +112,9 @@ impl World {
         Duration::try_from(wall.duration_since(self.epoch)).unwrap_or(Duration::ZERO)
     }
 
-    pub(super) fn sandboxes(&self) -> Vec<SandboxInfo> {
-        self.sandboxes.values().cloned().collect()
+    pub(super) fn sandboxes(&self, pod_uid: Option<&str>) -> Vec<SandboxInfo> {
+        let all = self.sandboxes.values();
+        all.filter(|sandbox| pod_uid.is_none_or(|uid| sandbox.uid == uid)).cloned().collect()
     }
 
     pub(super) fn containers(&self, pod_uid: Option<&str>, now: Duration) -> Vec<ContainerInfo> {
