@@ -9,6 +9,7 @@ mod finalize;
 mod list;
 mod log;
 mod patch;
+mod pod;
 mod proxy;
 mod read;
 mod scale;

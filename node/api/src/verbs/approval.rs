@@ -1,11 +1,10 @@
 //! The approval subresource of requests for certificates: the conditions that decide them, and
 //! nothing else.
 
-use http::StatusCode;
 use serde_json::{Value, json};
-use skein_objects::{Part, Reason, StatusError, decode};
+use skein_objects::{Part, Reason, StatusError};
 
-use super::answer;
+use super::update;
 use crate::{call::Call, reply::Reply, service::Service};
 
 /// The conditions that are a decision.
@@ -13,18 +12,7 @@ const DECISIONS: [&str; 2] = ["Approved", "Denied"];
 
 /// Decides a request as the object in the body says.
 pub(super) async fn update(service: &Service, call: Call) -> Result<Reply, StatusError> {
-    let options = call.query.write_options(&call.headers)?;
-    let validation = call.query.field_validation()?;
-    let (bytes, media) = call.read_object().await?;
-    let target = &call.target;
-    let wanted = decode(&target.kind, &bytes, media, validation)?.object;
-    let decide = |live: Value| decided(live, &wanted);
-    let (namespace, name) = (target.namespace(), target.name());
-    let object = service
-        .storage
-        .modify(&target.kind, namespace, name, Part::Status, &options, decide)
-        .await?;
-    answer(&call, StatusCode::OK, &object)
+    update::by(service, &call, Part::Status, decided).await
 }
 
 /// The live object with the decisions of the wanted one added; whose version, if it has one,

@@ -9,11 +9,10 @@ mod streams;
 
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use k8s_openapi::api::core::v1::Pod;
 use skein_objects::StatusError;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{call::Call, query::Version, reply::Reply, service::Service, subresource::Subresource};
+use crate::{call::Call, reply::Reply, service::Service, subresource::Subresource};
 use handshake::Handshake;
 
 /// Hands the connection to whom it is asked to go to; it keeps its place as long as it lasts.
@@ -36,22 +35,6 @@ pub(super) async fn connect(
 
 /// What goes on over a connection once its request is answered.
 type Conversation = futures::future::BoxFuture<'static, ()>;
-
-/// The pod that is asked for, as it is.
-async fn pod(service: &Service, call: &Call) -> Result<Pod, StatusError> {
-    let (target, consistency) = (&call.target, call.consistency(Version::Latest));
-    let object =
-        service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
-    object.decode()
-}
-
-/// The node that a pod is bound to.
-fn node_of(pod: &Pod, name: &str) -> Result<String, StatusError> {
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
-    node.filter(|node| !node.is_empty()).ok_or_else(|| {
-        StatusError::bad_request(format!("pod {name} does not have a host assigned"))
-    })
-}
 
 /// The connection, once its request is answered.
 fn upgrade(call: &Call) -> Result<OnUpgrade, StatusError> {

@@ -2,14 +2,14 @@
 
 use futures::StreamExt;
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Pod, PodSpec};
 use skein_objects::StatusError;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::pod::{container, node_of, pod};
 use crate::{
     call::Call,
     hosts::LogRequest,
-    query::{Query, Version},
+    query::Query,
     reply::{Reply, stream},
     service::Service,
 };
@@ -21,17 +21,11 @@ pub(super) async fn log(
     permit: OwnedSemaphorePermit,
 ) -> Result<Reply, StatusError> {
     let target = &call.target;
-    let object = service
-        .storage
-        .get(&target.kind, target.namespace(), target.name(), call.consistency(Version::Latest))
-        .await?;
-    let pod: Pod = object.decode()?;
-    let spec = pod.spec.unwrap_or_default();
-    let container = container(&spec, target.name(), call.query.get("container"))?;
-    let node = spec.node_name.as_deref().filter(|node| !node.is_empty());
-    let node = node.ok_or_else(|| {
-        StatusError::bad_request(format!("pod {} does not have a host assigned", target.name()))
-    })?;
+    let pod = pod(service, call, target.name()).await?;
+    let node = node_of(&pod);
+    let container =
+        container(&pod.spec.unwrap_or_default(), target.name(), call.query.get("container"))?;
+    let node = node?;
     let request = LogRequest {
         namespace: target.namespace().to_owned(),
         pod: target.name().to_owned(),
@@ -39,7 +33,7 @@ pub(super) async fn log(
         container,
         ..options(&call.query, Timestamp::now())?
     };
-    let chunks = service.hosts.pod_logs(node, request).await?;
+    let chunks = service.hosts.pod_logs(&node, request).await?;
     let stopped = service.cancel.clone().cancelled_owned();
     let chunks = chunks.take_until(stopped).map(move |chunk| {
         // The stream owns its place among the streams under way.
@@ -47,32 +41,6 @@ pub(super) async fn log(
         chunk
     });
     Ok(stream("text/plain", chunks))
-}
-
-/// The container asked for, or the only one there is.
-pub(super) fn container(
-    spec: &PodSpec,
-    pod: &str,
-    asked: Option<&str>,
-) -> Result<String, StatusError> {
-    let init = spec.init_containers.iter().flatten();
-    let ephemeral = spec.ephemeral_containers.iter().flatten().map(|one| &one.name);
-    let mut all = spec.containers.iter().chain(init).map(|one| &one.name).chain(ephemeral);
-    let list = || {
-        let names: Vec<&str> = spec.containers.iter().map(|one| one.name.as_str()).collect();
-        names.join(" ")
-    };
-    match (asked, spec.containers.as_slice()) {
-        (Some(asked), _) if all.any(|name| name == asked) => Ok(asked.to_owned()),
-        (Some(asked), _) => {
-            Err(StatusError::bad_request(format!("container {asked} is not valid for pod {pod}")))
-        }
-        (None, [only]) => Ok(only.name.clone()),
-        (None, _) => Err(StatusError::bad_request(format!(
-            "a container name must be specified for pod {pod}, choose one of: [{}]",
-            list()
-        ))),
-    }
 }
 
 fn options(query: &Query, now: Timestamp) -> Result<LogRequest, StatusError> {
@@ -101,24 +69,7 @@ fn options(query: &Query, now: Timestamp) -> Result<LogRequest, StatusError> {
 
 #[cfg(test)]
 mod tests {
-    use k8s_openapi::api::core::v1::Container;
-
     use super::*;
-
-    fn spec(names: &[&str]) -> PodSpec {
-        let container = |name: &&str| Container { name: (*name).into(), ..Container::default() };
-        PodSpec { containers: names.iter().map(container).collect(), ..PodSpec::default() }
-    }
-
-    #[test]
-    fn the_container_is_the_one_asked_for_or_the_only_one() {
-        assert_eq!(container(&spec(&["a"]), "p", None), Ok("a".to_owned()));
-        assert_eq!(container(&spec(&["a", "b"]), "p", Some("b")), Ok("b".to_owned()));
-        let message = container(&spec(&["a", "b"]), "p", None).unwrap_err().message;
-        let expected = "a container name must be specified for pod p, choose one of: [a b]";
-        assert_eq!(message, expected);
-        assert_eq!(container(&spec(&["a"]), "p", Some("x")).unwrap_err().code, 400);
-    }
 
     #[test]
     fn since_is_a_time_or_an_age_but_not_both() {

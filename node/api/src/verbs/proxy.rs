@@ -3,20 +3,19 @@
 //! The request goes on through the pod's host to the pod's loopback address; nothing is read of its
 //! body or of the answer's. Other than Kubernetes' proxy it does not rewrite links in HTML.
 
-use std::collections::BTreeMap;
-
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{body::Incoming, client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::{
     Resource as _,
-    api::core::v1::{Pod, Service as CoreService, ServicePort},
+    api::core::v1::{ContainerPort, Pod, Service as CoreService, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
-use skein_objects::{StatusError, registry};
+use skein_objects::{StatusError, registry, selector::LabelSelector};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::pod::node_of;
 use crate::{
     body,
     body::RequestBody,
@@ -77,12 +76,9 @@ pub(super) async fn proxy(
     } else {
         endpoint(service, call, asked).await?
     };
-    let node = pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref());
-    let node = node.filter(|node| !node.is_empty()).ok_or_else(|| {
-        StatusError::bad_request(format!("pod {} does not have a host assigned", asked.name))
-    })?;
+    let node = node_of(&pod)?;
     let request = ConnectRequest { pod_uid: pod.metadata.uid.unwrap_or_default(), port };
-    let connection = service.hosts.connect(node, request).await;
+    let connection = service.hosts.connect(&node, request).await;
     let connection = connection.map_err(|error| unreachable_pod(&error.message))?;
     let client = call.take_upgrade().filter(|_| call.headers.contains_key(header::UPGRADE));
     let request = outgoing(call, path, client.is_some())?;
@@ -128,17 +124,10 @@ fn redirect_to_root(call: &Call) -> Result<Reply, StatusError> {
 
 /// The pod of that name, and its port: the one asked for, its first, or 80.
 async fn pod(service: &Service, call: &Call, asked: Asked<'_>) -> Result<(Pod, u16), StatusError> {
-    let (target, consistency) = (&call.target, call.consistency(Version::Latest));
-    let object =
-        service.storage.get(&target.kind, target.namespace(), asked.name, consistency).await?;
-    let pod: Pod = object.decode()?;
+    let pod = super::pod::pod(service, call, asked.name).await?;
     let port = match asked.port {
         Some(port) => port.parse().ok(),
-        None => {
-            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-            let mut ports = containers.flat_map(|one| one.ports.iter().flatten());
-            u16::try_from(ports.next().map_or(80, |port| port.container_port)).ok()
-        }
+        None => u16::try_from(ports(&pod).next().map_or(80, |port| port.container_port)).ok(),
     };
     let port = port.filter(|port| *port != 0).ok_or_else(|| {
         StatusError::bad_request("the port of a pod must be a number from 1 to 65535")
@@ -167,6 +156,7 @@ async fn endpoint(
     let Some(selector) = spec.selector.filter(|selector| !selector.is_empty()) else {
         return none("it selects no pods");
     };
+    let selector = LabelSelector::from_labels(&selector);
     let kind = registry().of::<Pod>();
     let pods = service
         .storage
@@ -175,7 +165,7 @@ async fn endpoint(
     for object in pods.objects() {
         let pod: Pod = object.decode()?;
         if is_ready(&pod)
-            && selects(&selector, &pod)
+            && selector.matches(&pod.metadata.labels)
             && let Some(port) = target_port(port, &pod)
         {
             return Ok((pod, port));
@@ -202,9 +192,7 @@ fn target_port(port: &ServicePort, pod: &Pod) -> Option<u16> {
         Some(IntOrString::Int(0)) => port.port,
         Some(IntOrString::Int(number)) => *number,
         Some(IntOrString::String(name)) => {
-            let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
-            let mut ports = containers.flat_map(|one| one.ports.iter().flatten());
-            ports.find(|port| port.name.as_ref() == Some(name))?.container_port
+            ports(pod).find(|port| port.name.as_ref() == Some(name))?.container_port
         }
     };
     u16::try_from(number).ok().filter(|number| *number != 0)
@@ -216,10 +204,10 @@ fn is_ready(pod: &Pod) -> bool {
         && conditions.any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-fn selects(selector: &BTreeMap<String, String>, pod: &Pod) -> bool {
-    let labels = pod.metadata.labels.as_ref();
-    let has = |(key, value)| labels.is_some_and(|labels| labels.get(key) == Some(value));
-    selector.iter().all(has)
+/// The ports that a pod's containers declare.
+fn ports(pod: &Pod) -> impl Iterator<Item = &ContainerPort> {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    containers.flat_map(|container| container.ports.iter().flatten())
 }
 
 /// The request as the pod gets it.

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, Sink, SinkExt, Stream, StreamExt, TryStreamExt, future, stream};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -21,8 +21,7 @@ use tokio_util::{
 use super::{
     Conversation, Handshake,
     handshake::Spoken,
-    node_of, pod,
-    socket::{close, drain, socket},
+    socket::{close, drain, frame, socket},
     streams::{Streams, end},
     upgrade, upgraded,
 };
@@ -33,7 +32,7 @@ use crate::{
     reply::Reply,
     service::Service,
     subresource::Subresource,
-    verbs::log::container,
+    verbs::pod::{container, node_of, pod},
 };
 
 /// The first WebSocket protocol differs from the second in that it can close the input; over SPDY
@@ -62,7 +61,7 @@ pub(super) async fn begin(
     call: &Call,
 ) -> Result<(Conversation, Reply), StatusError> {
     let handshake = Handshake::read(&call.headers, SPOKEN)?;
-    let (node, request) = request(call, pod(service, call).await?)?;
+    let (node, request) = request(call, pod(service, call, call.target.name()).await?)?;
     let upgrade = upgrade(call)?;
     let reply = handshake.accept()?;
     let conversation = service.hosts.exec(&node, request.clone()).await?;
@@ -82,7 +81,7 @@ pub(super) async fn begin(
 /// Which process on which node the query asks for.
 fn request(call: &Call, pod: Pod) -> Result<(String, ExecRequest), StatusError> {
     let (query, name) = (&call.query, call.target.name());
-    let node = node_of(&pod, name);
+    let node = node_of(&pod);
     let spec = pod.spec.unwrap_or_default();
     let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
     if matches!(phase.as_str(), "Succeeded" | "Failed") {
@@ -254,11 +253,4 @@ async fn say(
 
 fn optional<S: Stream>(stream: Option<S>) -> impl Stream<Item = S::Item> {
     stream::iter(stream).flatten()
-}
-
-fn frame(channel: u8, bytes: &[u8]) -> Bytes {
-    let mut frame = BytesMut::with_capacity(1 + bytes.len());
-    frame.put_u8(channel);
-    frame.put_slice(bytes);
-    frame.freeze()
 }

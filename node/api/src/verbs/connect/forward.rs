@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, stream::FuturesUnordered};
 use k8s_openapi::api::core::v1::Pod;
 use skein_objects::StatusError;
@@ -17,8 +17,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::frame::coding::CloseCode
 use super::{
     Conversation, Handshake,
     handshake::Spoken,
-    node_of, pod,
-    socket::{Socket, close, drain, socket, tunnel},
+    socket::{Socket, close, drain, frame, socket, tunnel},
     streams::end,
     upgrade, upgraded,
 };
@@ -28,6 +27,7 @@ use crate::{
     limits,
     reply::Reply,
     service::Service,
+    verbs::pod::{node_of, pod},
 };
 
 const TUNNEL: &str = "SPDY/3.1+portforward.k8s.io";
@@ -63,7 +63,7 @@ pub(super) async fn begin(
     call: &Call,
 ) -> Result<(Conversation, Reply), StatusError> {
     let handshake = Handshake::read(&call.headers, SPOKEN)?;
-    let destination = destination(service, call, pod(service, call).await?)?;
+    let destination = destination(service, call, pod(service, call, call.target.name()).await?)?;
     let ports = match handshake {
         Handshake::WebSocket { protocol: CHANNELS, .. } => ports(call)?,
         _ => Vec::new(),
@@ -87,7 +87,7 @@ pub(super) async fn begin(
 
 fn destination(service: &Service, call: &Call, pod: Pod) -> Result<Destination, StatusError> {
     let name = call.target.name();
-    let node = node_of(&pod, name)?;
+    let node = node_of(&pod)?;
     let phase = pod.status.and_then(|status| status.phase).unwrap_or_default();
     if phase != "Running" {
         return Err(StatusError::bad_request(format!(
@@ -266,12 +266,6 @@ async fn channel(
     mut heard: mpsc::Receiver<Bytes>,
     mut says: mpsc::Sender<Bytes>,
 ) {
-    let frame = |channel: u8, bytes: &[u8]| {
-        let mut frame = BytesMut::with_capacity(1 + bytes.len());
-        frame.put_u8(channel);
-        frame.put_slice(bytes);
-        frame.freeze()
-    };
     let carry = async {
         for channel in [place, place + 1] {
             says.send(frame(channel, &port.to_le_bytes())).await?;
@@ -281,7 +275,8 @@ async fn channel(
             Err(why) => return says.send(frame(place + 1, why.as_bytes())).await,
         };
         let (mut reads, mut writes) = tokio::io::split(connection);
-        let up = async {
+        // Ends what it hears with itself: more of it is then dropped, not waited for.
+        let up = async move {
             while let Some(bytes) = heard.next().await {
                 if let Err(error) = writes.write_all(&bytes).await {
                     tracing::debug!(%error, "a forwarded connection takes no more");

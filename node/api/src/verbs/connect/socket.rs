@@ -2,7 +2,7 @@
 
 use std::io;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use futures::{SinkExt, StreamExt, future};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
@@ -45,6 +45,14 @@ pub(super) fn tunnel(socket: Socket) -> impl AsyncRead + AsyncWrite + Send + Unp
         .sink_map_err(io::Error::other)
         .with(|bytes: Bytes| future::ready(Ok::<_, io::Error>(Message::Binary(bytes))));
     tokio::io::join(StreamReader::new(bytes), SinkWriter::new(CopyToBytes::new(messages)))
+}
+
+/// What is said on a channel, after the channel's number.
+pub(super) fn frame(channel: u8, bytes: &[u8]) -> Bytes {
+    let mut frame = BytesMut::with_capacity(1 + bytes.len());
+    frame.put_u8(channel);
+    frame.put_slice(bytes);
+    frame.freeze()
 }
 
 /// The end of a WebSocket.
