@@ -24,6 +24,10 @@ sim seeds="200":
 mutants *names:
     scripts/mutants {{names}}
 
+# Looks for bytes that break a parser that faces the network; `all` looks at one after the other
+fuzz target minutes="1":
+    scripts/fuzz {{target}} {{minutes}}
+
 # Formats the source
 fmt:
     cargo fmt --all

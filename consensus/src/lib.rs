@@ -12,6 +12,8 @@ mod decisions;
 mod elections;
 mod epochs;
 mod frames;
+#[doc(hidden)]
+pub mod fuzzing;
 mod handover;
 mod limits;
 mod memory;

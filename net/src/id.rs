@@ -28,9 +28,23 @@ impl FromStr for NodeId {
     type Err = ParseNodeIdError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        if text.len() != 16 {
+        // A sign would pass for a digit below.
+        if text.len() != 16 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(ParseNodeIdError(text.to_owned()));
         }
         u64::from_str_radix(text, 16).map(NodeId).map_err(|_| ParseNodeIdError(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_sixteen_hexadecimal_digits_are_an_id() {
+        assert_eq!("00000000000000ff".parse::<NodeId>().unwrap(), NodeId(255));
+        for text in ["", "ff", "+0000000000000ff", "00000000000000fg", "000000000000000ff"] {
+            assert!(text.parse::<NodeId>().is_err(), "{text:?}");
+        }
     }
 }

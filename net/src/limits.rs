@@ -106,6 +106,10 @@ pub(crate) const JOIN_ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Gossip messages waiting to be sent or to be read; more are dropped, gossip repeats itself.
 pub(crate) const GOSSIP_QUEUE: usize = 1024;
 
+/// Bytes of a gossip message that is taken in: twice what chitchat puts into one. They wait, and a
+/// few of them unpack to thousands of times as many.
+pub(crate) const GOSSIP_BYTES: usize = 128 * 1024;
+
 /// Gossip messages under way at once, so that dead peers hold up nobody else.
 pub(crate) const MAX_GOSSIP_IN_FLIGHT: usize = 64;
 

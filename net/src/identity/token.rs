@@ -129,7 +129,8 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
+    // A sign would pass for a digit below.
+    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     let mut bytes = [0; 32];
@@ -179,6 +180,7 @@ mod tests {
             (format!("skein1.ABC.{secret}.{print}"), ParseTokenError::Id),
             (format!("skein1.abcdefgh.short.{print}"), ParseTokenError::Secret),
             (cut.into(), ParseTokenError::Fingerprint),
+            (format!("{}+7", &token[..token.len() - 2]), ParseTokenError::Fingerprint),
         ];
         for (text, error) in table {
             assert_eq!(text.parse::<JoinToken>(), Err(error), "{text}");

@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use super::arrivals::Arrivals;
 use crate::{
     Handler, NodeId, Protocol, Transport,
-    limits::{GOSSIP_DEADLINE, GOSSIP_QUEUE, MAX_GOSSIP_IN_FLIGHT},
+    limits::{GOSSIP_BYTES, GOSSIP_DEADLINE, GOSSIP_QUEUE, MAX_GOSSIP_IN_FLIGHT},
 };
 
 /// First half of every virtual address, from the range for private use (RFC 4193).
@@ -135,6 +135,9 @@ struct Receiver {
 impl Handler for Receiver {
     async fn request(&self, from: NodeId, body: Bytes) -> Result<Bytes, String> {
         self.arrivals.note(from);
+        if body.len() > GOSSIP_BYTES {
+            return Err(format!("{} bytes are no gossip", body.len()));
+        }
         match self.received.try_send((from, body)) {
             Ok(()) => Ok(Bytes::new()),
             Err(TrySendError::Full(_)) => Err("too much gossip".into()),
@@ -182,6 +185,16 @@ mod tests {
         fn a_virtual_address_is_one_nodes(id in any::<u64>()) {
             prop_assert_eq!(node_at(virtual_address(NodeId(id))), Some(NodeId(id)));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_long_for_gossip_does_not_wait_to_be_read() {
+        let (received, mut incoming) = mpsc::channel(2);
+        let receiver = Receiver { received, arrivals: Arc::default() };
+        let send = |bytes| receiver.request(NodeId(1), Bytes::from(vec![0; bytes]));
+        assert!(send(GOSSIP_BYTES + 1).await.is_err());
+        assert!(send(GOSSIP_BYTES).await.is_ok());
+        assert_eq!(incoming.recv().await.unwrap().1.len(), GOSSIP_BYTES);
     }
 
     #[test]

@@ -244,7 +244,12 @@ pub fn set_at(object: &mut Value, pointer: &str, value: Value) -> Result<(), Sta
     Ok(())
 }
 
-fn finish(kind: &Kind, object: Value, errors: Errors) -> Result<Value, StatusError> {
+fn finish(kind: &Kind, mut object: Value, errors: Errors) -> Result<Value, StatusError> {
+    // Of an object that nobody owns anything of nothing is noted, as in Kubernetes.
+    let metadata = metadata_mut(&mut object);
+    if let Some(metadata) = metadata.filter(|all| all.get("managedFields") == Some(&json!([]))) {
+        metadata.remove("managedFields");
+    }
     let errors = errors.into_vec();
     if errors.is_empty() {
         return Ok(object);
