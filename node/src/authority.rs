@@ -29,6 +29,9 @@ use crate::{
 const CA_RESOURCE: &str = "authorities.skein.internal";
 const CA_NAME: &str = "cluster";
 
+/// Where the key of service accounts' tokens lies beside it.
+const TOKENS_NAME: &str = "service-accounts";
+
 /// How long a node's certificate lasts; it renews itself after two thirds.
 pub(crate) const NODE_CERTIFICATE_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -125,6 +128,28 @@ impl Authority {
     pub(crate) async fn ca(&self) -> Result<ClusterCa, AuthorityError> {
         let stored = self.stored(Consistency::Any).await?;
         Ok(ClusterCa::from_pem(&stored.certificate, &stored.key)?)
+    }
+
+    /// The key that signs tokens of service accounts. It never changes once kept; where none is,
+    /// the one offered becomes it.
+    pub(crate) async fn token_key(
+        &self,
+        offered: Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, AuthorityError> {
+        let key = Key::new(CA_RESOURCE, "", TOKENS_NAME);
+        if let (Some(record), _) = self.store.get(&key, Consistency::Any).await? {
+            return Ok(Some(record.value.to_vec()));
+        }
+        if let Some(offered) = offered {
+            let (key, value, when) = (key.clone(), offered.into(), Precondition::Absent);
+            let put = Operation::Put { key, value, when };
+            match self.store.write(Transaction::new(vec![put])).await {
+                Ok(_) | Err(StoreError::PreconditionFailed { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let (record, _) = self.store.get(&key, Consistency::Linearizable).await?;
+        Ok(record.map(|record| record.value.to_vec()))
     }
 
     /// Gives this node a fresh certificate of the same name.

@@ -147,4 +147,9 @@ impl ClusterView for View {
             ca: ca.cert_pem().to_owned(),
         })
     }
+
+    async fn token_key(&self, offered: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StatusError> {
+        let kept = self.authority.token_key(offered).await;
+        kept.map_err(|error| StatusError::service_unavailable(error.to_string()))
+    }
 }

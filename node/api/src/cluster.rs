@@ -85,4 +85,11 @@ pub trait ClusterView: Send + Sync + 'static {
         groups: &[String],
         lifetime: Duration,
     ) -> Result<UserCertificate, StatusError>;
+
+    /// The key that signs the tokens of service accounts, PKCS #8 in DER: the same for all hosts,
+    /// for good. Where none is kept yet, the one offered is.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` where the store cannot be reached.
+    async fn token_key(&self, offered: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StatusError>;
 }

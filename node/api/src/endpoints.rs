@@ -18,6 +18,7 @@ use crate::{
     reply::{self, Reply},
     route::Route,
     service::Service,
+    tokens::ISSUER,
 };
 
 /// Answers a request for anything but objects.
@@ -60,7 +61,12 @@ pub(crate) async fn respond(
         }
         Route::Rejoin => Ok(reply::json_value(StatusCode::OK, &service.cluster.rejoin().await?)),
         Route::Member(name) => remove_node(service, &name).await,
-        Route::Review(review) => review.answer(identity, headers, body).await,
+        Route::Review(review) => review.answer(service, identity, headers, body).await,
+        Route::Issuer => Ok(reply::json_value(StatusCode::OK, &issuer())),
+        Route::KeySet => {
+            let keys = service.tokens.key_set(service.cluster.as_ref()).await?;
+            Ok(reply::json_value(StatusCode::OK, &keys))
+        }
         Route::Metrics => metrics(service),
         Route::Images => load_images(service, headers, body).await,
         Route::Kubeconfig => issue_user(service, headers, body).await,
@@ -96,6 +102,17 @@ fn document(document: Option<Bytes>) -> Result<Reply, StatusError> {
 /// `api/v1` or `apis/GROUP/VERSION`.
 fn path_name(group: &str, version: &str) -> String {
     if group.is_empty() { format!("api/{version}") } else { format!("apis/{group}/{version}") }
+}
+
+/// What others need to judge tokens of this cluster (OpenID Connect Discovery 1.0).
+fn issuer() -> serde_json::Value {
+    json!({
+        "issuer": ISSUER,
+        "jwks_uri": format!("{ISSUER}/openid/v1/jwks"),
+        "response_types_supported": ["id_token"],
+        "subject_types_supported": ["public"],
+        "id_token_signing_alg_values_supported": ["ES256"],
+    })
 }
 
 /// The numbers that Prometheus reads.

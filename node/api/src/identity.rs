@@ -1,17 +1,27 @@
-//! Who a client is: what its certificate says, and nothing else.
+//! Who a client is: what its certificate says, or its token.
+
+use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use rustls_pki_types::CertificateDer;
+use serde_json::{Value, json};
 use skein_objects::{Reason, StatusError};
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 
-/// A client with a certificate of the cluster CA.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Whom everybody is one of that is known.
+const AUTHENTICATED: &str = "system:authenticated";
+
+/// A client with a certificate of the cluster CA, or with a token of a service account.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// The certificate's common name.
+    /// The certificate's common name, or the service account's as a user.
     pub user: String,
-    /// The certificate's organizations.
+    /// The service account's uid.
+    pub uid: String,
+    /// The certificate's organizations, or the groups of service accounts.
     pub groups: Vec<String>,
+    /// What else a token says.
+    pub extra: BTreeMap<String, Vec<String>>,
 }
 
 impl Identity {
@@ -24,13 +34,26 @@ impl Identity {
             .iter_organization()
             .filter_map(|organization| organization.as_str().ok().map(str::to_owned))
             .collect();
-        Some(Self { user, groups })
+        Some(Self { user, groups, ..Self::default() })
     }
-}
 
-/// The first stage of every request: no certificate, no service.
-pub(crate) fn authenticate(identity: Option<&Identity>) -> Result<&Identity, StatusError> {
-    identity.ok_or_else(StatusError::unauthorized)
+    /// All groups the client is one of.
+    pub(crate) fn all_groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(String::as_str).chain([AUTHENTICATED])
+    }
+
+    /// The client as a `UserInfo` of `authentication.k8s.io/v1`.
+    pub(crate) fn user_info(&self) -> Value {
+        let groups: Vec<&str> = self.all_groups().collect();
+        let mut info = json!({"username": self.user, "groups": groups});
+        if !self.uid.is_empty() {
+            info["uid"] = json!(self.uid);
+        }
+        if !self.extra.is_empty() {
+            info["extra"] = json!(self.extra);
+        }
+        info
+    }
 }
 
 /// Nobody may act as somebody else: a request that asks for it is not served as if it had not.

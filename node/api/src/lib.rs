@@ -1,7 +1,7 @@
 //! The Kubernetes REST front: discovery, verbs, watch, OpenAPI.
 //!
 //! [`Api`] answers requests; [`serve`] puts one HTTPS listener before it, where every client is
-//! known by its certificate. A request goes through named stages: route, authenticate, authorize,
+//! known by its certificate or a token. A request goes through named stages: route, authenticate, authorize,
 //! admit, store. Each verb is written once over the registry of kinds in `skein-objects`; all
 //! state is behind `skein-storage`.
 
@@ -28,6 +28,7 @@ mod server;
 mod service;
 mod subresource;
 mod tls;
+mod tokens;
 mod verbs;
 
 #[cfg(test)]

@@ -108,3 +108,12 @@ pub(crate) const EVICTION_ATTEMPTS: usize = 5;
 /// Most pods that a budget names as evicted, as in Kubernetes: more means that its controller is
 /// not at work.
 pub(crate) const DISRUPTED_PODS: usize = 2000;
+
+/// How long a token of a service account holds that does not say so, and how long it may, as in
+/// Kubernetes.
+pub(crate) const TOKEN_SECONDS: i64 = 3600;
+pub(crate) const TOKEN_LEAST_SECONDS: i64 = 600;
+pub(crate) const TOKEN_MOST_SECONDS: i64 = 1 << 32;
+
+/// How far the clocks of the host that issued a token and of the one that judges it may differ.
+pub(crate) const TOKEN_LEEWAY_SECONDS: i64 = 60;

@@ -6,10 +6,13 @@ use serde_json::{Value, json};
 use skein_objects::{Reason, StatusError, parse};
 
 use crate::{
+    access::{self, Action, Object, Rules},
     body::{self, RequestBody},
     identity::Identity,
     media::{self, BodyType},
     reply::{self, Reply},
+    service::Service,
+    tokens::{Doubt, ISSUER, Proof},
 };
 
 const AUTHENTICATION: &str = "authentication.k8s.io";
@@ -17,9 +20,6 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 
 /// The version of all reviews.
 pub(crate) const VERSION: &str = "v1";
-
-/// Whom every client with a certificate of the cluster is one of.
-const AUTHENTICATED: &str = "system:authenticated";
 
 /// A kind of review, as data.
 #[derive(Debug, PartialEq, Eq)]
@@ -116,15 +116,28 @@ impl Review {
         format!("{}/{VERSION}", self.group)
     }
 
+    /// What asking is to the one who decides whether it is allowed.
+    pub(crate) fn action(&self) -> Action<'static> {
+        let object = Object::Resource {
+            group: self.group,
+            resource: self.plural,
+            subresource: "",
+            namespace: "",
+            name: "",
+        };
+        Action { verb: "create", object }
+    }
+
     /// Answers the review in the body.
     pub(crate) async fn answer(
         &self,
+        service: &Service,
         identity: &Identity,
         headers: &HeaderMap,
         body: RequestBody,
     ) -> Result<Reply, StatusError> {
         let mut review = self.read(headers, body).await?;
-        let status = self.status(identity, &review["spec"])?;
+        let status = self.status(service, identity, &review["spec"]).await?;
         review["apiVersion"] = json!(self.api_version());
         review["kind"] = json!(self.kind);
         review["status"] = status;
@@ -149,41 +162,60 @@ impl Review {
         Ok(review)
     }
 
-    /// What there is to say. Until roles exist it follows from [`crate::access::authorize`], which
-    /// refuses nobody who is known.
-    fn status(&self, identity: &Identity, spec: &Value) -> Result<Value, StatusError> {
-        let allowed =
-            || json!({"allowed": true, "reason": "every client of the cluster may do everything"});
-        Ok(match self.question {
-            Question::WhoAmI => {
-                let groups: Vec<&str> =
-                    identity.groups.iter().map(String::as_str).chain([AUTHENTICATED]).collect();
-                json!({"userInfo": {"username": identity.user, "groups": groups}})
-            }
+    /// What there is to say.
+    async fn status(
+        &self,
+        service: &Service,
+        identity: &Identity,
+        spec: &Value,
+    ) -> Result<Value, StatusError> {
+        match self.question {
+            Question::WhoAmI => Ok(json!({"userInfo": identity.user_info()})),
             Question::WhoseToken if text(&spec["token"]).is_empty() => {
-                return Err(self.invalid("spec.token", "must be specified"));
+                Err(self.invalid("spec.token", "must be specified"))
             }
-            Question::WhoseToken => {
-                json!({"authenticated": false, "error": "this cluster accepts certificates, not tokens"})
-            }
-            Question::WhatMayI => json!({
+            Question::WhoseToken => whose_token(service, spec).await,
+            Question::WhatMayI if access::may_do_everything(&identity.user) => Ok(json!({
                 "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
                 "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
                 "incomplete": false,
-            }),
-            Question::MayI => {
-                self.check_attributes(spec)?;
-                allowed()
+            })),
+            Question::WhatMayI => {
+                let namespace = text(&spec["namespace"]);
+                Ok(Rules::of(&service.storage, identity, namespace).await?.review())
             }
+            Question::MayI => self.may(service, identity, spec).await,
             Question::MayThey => {
-                self.check_attributes(spec)?;
-                if text(&spec["user"]).is_empty() && spec["groups"].is_null() {
+                if text(&spec["user"]).is_empty() && texts(&spec["groups"]).is_empty() {
                     return Err(self
                         .invalid("spec.user", "at least one of user or group must be specified"));
                 }
-                allowed()
+                let identity = Identity {
+                    user: text(&spec["user"]).to_owned(),
+                    groups: texts(&spec["groups"]),
+                    ..Identity::default()
+                };
+                self.may(service, &identity, spec).await
             }
-        })
+        }
+    }
+
+    /// Whether somebody may do what the spec says.
+    async fn may(
+        &self,
+        service: &Service,
+        identity: &Identity,
+        spec: &Value,
+    ) -> Result<Value, StatusError> {
+        self.check_attributes(spec)?;
+        let action = action_of(spec);
+        let allowed = access::allows(&service.storage, identity, &action).await?;
+        let reason = match (allowed, access::may_do_everything(&identity.user)) {
+            (true, true) => "who has a certificate of the cluster may do everything",
+            (true, false) => "a role that is bound allows it",
+            (false, _) => "no role that is bound allows it",
+        };
+        Ok(json!({"allowed": allowed, "reason": reason}))
     }
 
     /// A question about access is about objects or about a path.
@@ -207,48 +239,42 @@ impl Review {
     }
 }
 
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
+/// What the attributes of a question describe.
+fn action_of(spec: &Value) -> Action<'_> {
+    let (objects, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    if objects.is_null() {
+        return Action { verb: text(&path["verb"]), object: Object::Path(text(&path["path"])) };
+    }
+    let object = Object::Resource {
+        group: text(&objects["group"]),
+        resource: text(&objects["resource"]),
+        subresource: text(&objects["subresource"]),
+        namespace: text(&objects["namespace"]),
+        name: text(&objects["name"]),
+    };
+    Action { verb: text(&objects["verb"]), object }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_question_is_answered_or_told_what_it_lacks() {
-        let identity = Identity { user: "jo".to_owned(), groups: vec!["ops".to_owned()] };
-        let answer = |kind: &str, spec: Value| {
-            let review = REVIEWS.iter().find(|review| review.kind == kind).unwrap();
-            review.status(&identity, &spec).map_err(|error| error.message)
-        };
-        let (pods, path) =
-            (json!({"verb": "get", "resource": "pods"}), json!({"path": "/metrics"}));
-        let said = answer("SelfSubjectReview", json!({})).unwrap();
-        assert_eq!(said["userInfo"], json!({"username": "jo", "groups": ["ops", AUTHENTICATED]}));
-        let may = |kind, spec| answer(kind, spec).map(|said| said["allowed"] == true);
-        assert_eq!(may("SelfSubjectAccessReview", json!({"resourceAttributes": pods})), Ok(true));
-        assert_eq!(
-            may("SelfSubjectAccessReview", json!({"nonResourceAttributes": path})),
-            Ok(true)
-        );
-        let about = json!({"user": "al", "resourceAttributes": pods});
-        assert_eq!(may("SubjectAccessReview", about), Ok(true));
-        assert_eq!(answer("TokenReview", json!({"token": "x"})).unwrap()["authenticated"], false);
-        let broken = [
-            ("SelfSubjectAccessReview", json!({}), "exactly one of"),
-            (
-                "SelfSubjectAccessReview",
-                json!({"resourceAttributes": pods,
-                "nonResourceAttributes": path}),
-                "in combination",
-            ),
-            ("SubjectAccessReview", json!({"resourceAttributes": pods}), "spec.user"),
-            ("TokenReview", json!({}), "spec.token"),
-        ];
-        for (kind, spec, why) in broken {
-            let said = answer(kind, spec).unwrap_err();
-            assert!(said.contains(why), "{kind}: {said}");
-        }
+/// Whom a token proves its holder to be.
+async fn whose_token(service: &Service, spec: &Value) -> Result<Value, StatusError> {
+    let mut audiences = texts(&spec["audiences"]);
+    if audiences.is_empty() {
+        audiences = vec![ISSUER.to_owned()];
     }
+    let (storage, cluster) = (&service.storage, service.cluster.as_ref());
+    match service.tokens.judge(storage, cluster, text(&spec["token"]), &audiences).await {
+        Ok(Proof { identity, audiences }) => Ok(json!({
+            "authenticated": true, "user": identity.user_info(), "audiences": audiences,
+        })),
+        Err(Doubt::Rejected(why)) => Ok(json!({"authenticated": false, "error": why})),
+        Err(Doubt::Unknown(error)) => Err(error),
+    }
+}
+
+fn texts(value: &Value) -> Vec<String> {
+    value.as_array().into_iter().flatten().map(|one| text(one).to_owned()).collect()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }

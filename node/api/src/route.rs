@@ -33,6 +33,10 @@ pub(crate) enum Route {
     OpenApi { group: String, version: String },
     /// `/openapi/v2`.
     OpenApiV2,
+    /// `/.well-known/openid-configuration`.
+    Issuer,
+    /// `/openid/v1/jwks`.
+    KeySet,
     /// `/skein/v1/status`.
     ClusterStatus,
     /// `/skein/v1/peers`.
@@ -67,7 +71,7 @@ impl Route {
         )
     }
 
-    /// Whether it is served to clients without a certificate.
+    /// Whether it is served to clients that nobody knows.
     pub(crate) fn is_public(&self) -> bool {
         matches!(self, Self::Alive | Self::Ready | Self::Version)
     }
@@ -108,6 +112,20 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// As roles and audit events name it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::List => "list",
+            Self::Watch => "watch",
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+            Self::DeleteCollection => "deletecollection",
+        }
+    }
+
     /// Whether it only looks.
     pub(crate) fn reads(self) -> bool {
         matches!(self, Self::Get | Self::List | Self::Watch)
@@ -142,6 +160,8 @@ pub(crate) fn route(path: &str, registry: &Registry) -> Result<Route, StatusErro
         ["openapi", "v3"] => Route::OpenApiIndex,
         ["openapi", "v3", "api", version] => openapi("", version),
         ["openapi", "v3", "apis", group, version] => openapi(group, version),
+        [".well-known", "openid-configuration"] => Route::Issuer,
+        ["openid", "v1", "jwks"] => Route::KeySet,
         ["skein", "v1", "status"] => Route::ClusterStatus,
         ["skein", "v1", "peers"] => Route::Peers,
         ["skein", "v1", "nodes", name] => Route::Member((*name).to_owned()),

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
 use skein_objects::{Reason, StatusError};
 use skein_storage::{Kinds, Storage};
@@ -17,18 +17,19 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     ClusterView, HostProxy, LoadLimits,
-    access::{self, Attributes},
+    access::{self, Action, Object},
     body::RequestBody,
     call::Call,
     discovery::Discovery,
     endpoints,
-    identity::{Identity, authenticate, refuse_impersonation},
+    identity::{Identity, refuse_impersonation},
     limits,
     load::Load,
     metrics::{Asked, Gauge, Metrics},
     query::Query,
     reply::{self, Reply},
     route::{Route, route, verb},
+    tokens::{Doubt, ISSUER, Tokens, bearer},
 };
 
 /// What all requests share.
@@ -37,6 +38,7 @@ pub(crate) struct Service {
     pub(crate) hosts: Arc<dyn HostProxy>,
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) kinds: Kinds,
+    pub(crate) tokens: Tokens,
     /// The discovery documents of the kinds there were last.
     discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
@@ -59,6 +61,7 @@ impl Service {
         tasks.close();
         Self {
             kinds: Kinds::start(&storage, &tasks, cancel.clone()),
+            tokens: Tokens::default(),
             storage,
             hosts,
             cluster,
@@ -77,7 +80,7 @@ impl Service {
         identity: Option<Arc<Identity>>,
     ) -> Reply {
         let is_head = request.method() == Method::HEAD;
-        let reply = match self.respond(request, identity.as_deref()).await {
+        let reply = match self.respond(request, identity).await {
             Ok(reply) => reply,
             Err(error) => reply::error(&error),
         };
@@ -87,7 +90,7 @@ impl Service {
     async fn respond(
         &self,
         request: Request<RequestBody>,
-        identity: Option<&Identity>,
+        identity: Option<Arc<Identity>>,
     ) -> Result<Reply, StatusError> {
         let mut routed = route(request.uri().path(), &self.kinds.current());
         if let Ok(route) = &routed
@@ -95,7 +98,7 @@ impl Service {
         {
             return self.respond_publicly(route, request.method(), request.uri().query());
         }
-        let identity = authenticate(identity)?;
+        let identity = self.authenticate(identity, request.headers()).await?;
         refuse_impersonation(request.headers())?;
         // A kind that this host does not know may just have been defined through another one.
         let is_about_kinds = routed.as_ref().map_or_else(is_no_resource, Route::is_discovery);
@@ -113,22 +116,49 @@ impl Service {
                 let is_watch = target.subresource.is_none() && query.flag("watch")?;
                 let verb = verb(request.method(), &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(request.method()))?;
-                let about = Some((verb, &target));
-                access::authorize(&Attributes::of(identity, request.method(), about))?;
+                let action = Action::on(verb, &target);
+                access::authorize(&self.storage, &identity, &action).await?;
                 let call = Call::new(&identity.user, target, verb, query, request);
                 self.respond_and_note(call).await
             }
             route => {
                 let (parts, body) = request.into_parts();
-                access::authorize(&Attributes::of(identity, &parts.method, None))?;
+                let method = parts.method.as_str().to_ascii_lowercase();
+                let action = match &route {
+                    Route::Review(review) => review.action(),
+                    _ => Action { verb: &method, object: Object::Path(parts.uri.path()) },
+                };
+                access::authorize(&self.storage, &identity, &action).await?;
                 if matches!(route, Route::Images) {
                     let _place = self.load.stream()?;
-                    return endpoints::respond(self, route, identity, &parts, body).await;
+                    return endpoints::respond(self, route, &identity, &parts, body).await;
                 }
                 let _place = self.load.request(&identity.user).await?;
-                let reply = endpoints::respond(self, route, identity, &parts, body);
+                let reply = endpoints::respond(self, route, &identity, &parts, body);
                 Ok(reply::compressed(within_deadline(reply).await?, &parts.headers))
             }
+        }
+    }
+
+    /// The first stage of every request: a certificate or a token, or no service.
+    async fn authenticate(
+        &self,
+        certificate: Option<Arc<Identity>>,
+        headers: &HeaderMap,
+    ) -> Result<Arc<Identity>, StatusError> {
+        if let Some(identity) = certificate {
+            return Ok(identity);
+        }
+        let token = bearer(headers).ok_or_else(StatusError::unauthorized)?;
+        let audience = [ISSUER.to_owned()];
+        let proof = self.tokens.judge(&self.storage, self.cluster.as_ref(), token, &audience).await;
+        match proof {
+            Ok(proof) => Ok(Arc::new(proof.identity)),
+            Err(Doubt::Rejected(why)) => {
+                tracing::debug!(why, "a token was rejected");
+                Err(StatusError::unauthorized())
+            }
+            Err(Doubt::Unknown(error)) => Err(error),
         }
     }
 

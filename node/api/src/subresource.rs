@@ -4,7 +4,7 @@ use k8s_openapi::{
     Resource,
     api::{
         certificates::v1::CertificateSigningRequest,
-        core::v1::{Namespace, Pod, Service},
+        core::v1::{Namespace, Pod, Service, ServiceAccount},
     },
 };
 use skein_objects::Kind;
@@ -26,9 +26,10 @@ pub(crate) enum Subresource {
     EphemeralContainers,
     Approval,
     Finalize,
+    Token,
 }
 
-const ALL: [Subresource; 12] = [
+const ALL: [Subresource; 13] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
@@ -41,6 +42,7 @@ const ALL: [Subresource; 12] = [
     Subresource::EphemeralContainers,
     Subresource::Approval,
     Subresource::Finalize,
+    Subresource::Token,
 ];
 
 impl Subresource {
@@ -54,6 +56,7 @@ impl Subresource {
         let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
         let is_service = kind.group == Service::GROUP && kind.kind == Service::KIND;
         let is_namespace = kind.group == Namespace::GROUP && kind.kind == Namespace::KIND;
+        let is_account = kind.group.is_empty() && kind.kind == ServiceAccount::KIND;
         let is_request = kind.group == CertificateSigningRequest::GROUP;
         let (has_status, has_scale) = (kind.status, kind.scale.is_some());
         ALL.into_iter().filter(move |subresource| match subresource {
@@ -61,6 +64,7 @@ impl Subresource {
             Self::Scale => has_scale,
             Self::Approval => is_request,
             Self::Finalize => is_namespace,
+            Self::Token => is_account,
             Self::Proxy => is_pod || is_service,
             Self::Log
             | Self::Binding
@@ -87,6 +91,7 @@ impl Subresource {
             Self::EphemeralContainers => "ephemeralcontainers",
             Self::Approval => "approval",
             Self::Finalize => "finalize",
+            Self::Token => "token",
         }
     }
 
@@ -101,6 +106,7 @@ impl Subresource {
             Self::Scale => ("autoscaling", "v1", "Scale"),
             Self::Binding => ("", "v1", "Binding"),
             Self::Eviction => ("policy", "v1", "Eviction"),
+            Self::Token => ("authentication.k8s.io", "v1", "TokenRequest"),
             Self::Exec => ("", "v1", "PodExecOptions"),
             Self::Attach => ("", "v1", "PodAttachOptions"),
             Self::PortForward => ("", "v1", "PodPortForwardOptions"),
@@ -116,7 +122,7 @@ impl Subresource {
             Self::Log => &["get"],
             Self::Approval => &["get", "update"],
             Self::Finalize => &["update"],
-            Self::Binding | Self::Eviction => &["create"],
+            Self::Binding | Self::Eviction | Self::Token => &["create"],
             Self::Exec | Self::Attach | Self::PortForward => &["create", "get"],
             Self::Proxy => &["create", "delete", "get", "patch", "update"],
         }
@@ -140,7 +146,7 @@ impl Subresource {
             Self::Log => verb == Verb::Get,
             Self::Approval => matches!(verb, Verb::Get | Verb::Update),
             Self::Finalize => verb == Verb::Update,
-            Self::Binding | Self::Eviction => verb == Verb::Create,
+            Self::Binding | Self::Eviction | Self::Token => verb == Verb::Create,
             Self::Exec | Self::Attach | Self::PortForward => {
                 matches!(verb, Verb::Create | Verb::Get)
             }

@@ -13,3 +13,4 @@ mod pages;
 mod pki;
 mod streams;
 mod surroundings;
+mod tokens;

@@ -13,6 +13,7 @@ mod pod;
 mod proxy;
 mod read;
 mod scale;
+mod token;
 mod update;
 mod watch;
 
@@ -53,6 +54,7 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
         (Verb::Create, None) => create::create(service, call).await,
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
+        (Verb::Create, Some(Subresource::Token)) => token::create(service, call).await,
         (Verb::Update, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
             update::update(service, call).await
         }

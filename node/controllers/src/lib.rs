@@ -26,6 +26,7 @@ mod pool;
 mod queue;
 mod reconcile;
 mod replica_set;
+mod roles;
 mod run;
 mod scheduling;
 mod selector;

@@ -4,7 +4,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     cluster::Cluster, context::LeaderContext, defaults, definitions, deployment, disruption,
-    events, fence::Fenced, garbage, namespaces, nodes, replica_set, scheduling,
+    events, fence::Fenced, garbage, namespaces, nodes, replica_set, roles, scheduling,
 };
 
 /// Does everything that only the leader does, until cancelled.
@@ -33,6 +33,7 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
     if ready {
         tracing::info!(revision = %term, "leading: controllers start");
         defaults::start(&cluster);
+        roles::start(&cluster);
         namespaces::start(&cluster);
         definitions::start(&cluster);
         nodes::start(&cluster, context);

@@ -65,7 +65,11 @@ fn separate(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
 async fn answer(api: &Api, bytes: &[u8]) -> Option<StatusCode> {
     let request = read(bytes)?;
     let shown = format!("{} {}", request.method(), request.uri());
-    let identity = Identity { user: "fuzz".to_owned(), groups: vec!["system:masters".to_owned()] };
+    let identity = Identity {
+        user: "fuzz".to_owned(),
+        groups: vec!["system:masters".to_owned()],
+        ..Identity::default()
+    };
     let reply: Reply = timeout(READING, api.handle(request, Some(Arc::new(identity))))
         .await
         .unwrap_or_else(|_| panic!("{shown} is not answered"));

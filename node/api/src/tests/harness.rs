@@ -271,6 +271,7 @@ impl Lines {
 #[derive(Default)]
 pub(super) struct FakeCluster {
     pub(super) impairment: Mutex<Option<Impairment>>,
+    token_key: Mutex<Option<Vec<u8>>>,
 }
 
 #[async_trait]
@@ -322,5 +323,13 @@ impl ClusterView for FakeCluster {
             key: "key".to_owned(),
             ca: "ca".to_owned(),
         })
+    }
+
+    async fn token_key(&self, offered: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, StatusError> {
+        let mut kept = self.token_key.lock().unwrap();
+        if kept.is_none() {
+            *kept = offered;
+        }
+        Ok(kept.clone())
     }
 }

@@ -83,7 +83,11 @@ async fn call(api: &Api, method: Method, path: &str, body: Option<Value>) -> Res
         .header(header::CONTENT_TYPE, content)
         .body(Full::new(Bytes::from(body)))
         .context("a request")?;
-    let user = Identity { user: "admin".into(), groups: vec!["system:masters".into()] };
+    let user = Identity {
+        user: "admin".into(),
+        groups: vec!["system:masters".into()],
+        ..Identity::default()
+    };
     let (head, body) = api.handle(request, Some(user.into())).await.into_parts();
     let body = body.collect().await.context("an answer")?.to_bytes();
     let text = String::from_utf8_lossy(&body);
