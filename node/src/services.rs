@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Node;
 use skein_agent::{Agent, AgentConfig, PodNetwork};
-use skein_api::{Api, LoadLimits};
+use skein_api::{Api, ApiConfig, Audit};
 use skein_controllers::{ControllerConfig, LeaderContext};
 use skein_net::{Handler, NodeId, Protocol, Transport};
 use skein_objects::Reason;
@@ -47,6 +47,8 @@ pub struct ServicesConfig {
     pub controllers: ControllerConfig,
     /// What runs pods; a node without runs none.
     pub workload: Option<Workload>,
+    /// Where requests to the API are noted.
+    pub audit: Option<Arc<Audit>>,
 }
 
 /// The running services of a node.
@@ -81,7 +83,7 @@ impl Services {
             };
             core.transport.register(protocol, Arc::new(server));
         }
-        let api = api(core, agent.clone(), cancel.clone());
+        let api = api(core, agent.clone(), config.audit, cancel.clone());
         lead(core, config.controllers, &tasks, cancel.clone());
         tasks.close();
         Self { api, agent, runtime, transport: core.transport.clone(), tasks, cancel }
@@ -159,7 +161,12 @@ async fn end_pods(runtime: &dyn ContainerRuntime) {
     }
 }
 
-fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
+fn api(
+    core: &Core,
+    agent: Option<Agent>,
+    audit: Option<Arc<Audit>>,
+    cancel: CancellationToken,
+) -> Api {
     let hosts = Arc::new(Hosts {
         node_name: core.name.clone(),
         transport: core.transport.clone(),
@@ -180,7 +187,8 @@ fn api(core: &Core, agent: Option<Agent>, cancel: CancellationToken) -> Api {
         storage: core.storage.clone(),
         hosts: hosts.clone(),
     };
-    Api::new(core.storage.clone(), hosts, Arc::new(view), LoadLimits::default(), cancel)
+    let config = ApiConfig { audit, ..ApiConfig::default() };
+    Api::new(core.storage.clone(), hosts, Arc::new(view), config, cancel)
 }
 
 fn start_agent(

@@ -7,10 +7,11 @@
 mod foundation;
 mod front;
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, sync::Arc};
 
 use anyhow::{Context, Result, bail};
-use skein_cli::UpOptions;
+use skein_api::{Audit, AuditLog};
+use skein_cli::{AuditFiles, UpOptions};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -19,6 +20,10 @@ use self::{
     front::Front,
 };
 use crate::core::Departure;
+
+/// Size of an audit log at which it is set aside, and how many of those are kept.
+const AUDIT_FILE_BYTES: u64 = 100 * 1024 * 1024;
+const AUDIT_FILES_KEPT: usize = 10;
 
 /// Runs the node of `skein up` until SIGTERM or SIGINT. Containers run on after it.
 ///
@@ -32,13 +37,14 @@ pub async fn up(options: UpOptions) -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+    let audit = options.audit.as_ref().map(start_audit).transpose()?;
     let mut signals = Signals::new()?;
     let ground = tokio::select! {
         ground = Ground::take(&options) => ground?,
         () = signals.any() => return Ok(()),
     };
     let ended = loop {
-        match run(&ground, &options, &mut signals).await {
+        match run(&ground, &options, audit.as_ref(), &mut signals).await {
             Ok(Ended::Restarts) => tracing::info!("the node starts anew; its containers run on"),
             ended => break ended,
         }
@@ -50,13 +56,29 @@ pub async fn up(options: UpOptions) -> Result<()> {
     }
 }
 
+/// Begins the audit log.
+fn start_audit(files: &AuditFiles) -> Result<Arc<Audit>> {
+    let shown = files.policy.display();
+    let policy = std::fs::read(&files.policy)
+        .with_context(|| format!("the audit policy {shown} cannot be read"))?;
+    let log =
+        AuditLog { path: files.log.clone(), file_bytes: AUDIT_FILE_BYTES, kept: AUDIT_FILES_KEPT };
+    let audit = Audit::start(&policy, log).with_context(|| format!("--audit-policy {shown}"))?;
+    Ok(Arc::new(audit))
+}
+
 /// One run of the node, from its files to its end.
-async fn run(ground: &Ground, options: &UpOptions, signals: &mut Signals) -> Result<Ended> {
+async fn run(
+    ground: &Ground,
+    options: &UpOptions,
+    audit: Option<&Arc<Audit>>,
+    signals: &mut Signals,
+) -> Result<Ended> {
     let foundation = tokio::select! {
         started = Foundation::start(ground, options) => started?,
         () = signals.any() => return Ok(Ended::Stopped),
     };
-    let ended = serve(&foundation, options, signals).await;
+    let ended = serve(&foundation, options, audit, signals).await;
     foundation.stop().await;
     ended
 }
@@ -73,10 +95,11 @@ enum Ended {
 async fn serve(
     foundation: &Foundation,
     options: &UpOptions,
+    audit: Option<&Arc<Audit>>,
     signals: &mut Signals,
 ) -> Result<Ended> {
     let front = tokio::select! {
-        started = Front::start(foundation, options) => started?,
+        started = Front::start(foundation, options, audit.cloned()) => started?,
         () = signals.any() => return Ok(Ended::Stopped),
     };
     tracing::info!(name = options.name, api = %front.api_address(), "the node is up");

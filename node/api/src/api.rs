@@ -9,7 +9,7 @@ use skein_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ClusterView, HostProxy,
+    Audit, ClusterView, HostProxy,
     body::{self, BodyError},
     identity::Identity,
     limits,
@@ -34,6 +34,15 @@ impl Default for LoadLimits {
     }
 }
 
+/// What the API of a node is told.
+#[derive(Default)]
+pub struct ApiConfig {
+    /// How much is served at once.
+    pub load: LoadLimits,
+    /// Where requests are noted.
+    pub audit: Option<Arc<Audit>>,
+}
+
 /// The API of a node. Cheap to clone.
 #[derive(Clone)]
 pub struct Api(Arc<Service>);
@@ -44,10 +53,10 @@ impl Api {
         storage: Storage,
         hosts: Arc<dyn HostProxy>,
         cluster: Arc<dyn ClusterView>,
-        load: LoadLimits,
+        config: ApiConfig,
         cancel: CancellationToken,
     ) -> Self {
-        Self(Arc::new(Service::new(storage, hosts, cluster, load, cancel)))
+        Self(Arc::new(Service::new(storage, hosts, cluster, config, cancel)))
     }
 
     /// Waits until everything beside requests has ended, which it does with the token.

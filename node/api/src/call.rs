@@ -1,6 +1,6 @@
 //! One request whose target is objects.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Uri};
@@ -9,6 +9,7 @@ use skein_consensus::Consistency;
 use skein_objects::{MediaType, StatusError};
 
 use crate::{
+    audit::Record,
     body::{self, RequestBody},
     media,
     media::{BodyType, PatchType},
@@ -29,6 +30,8 @@ pub(crate) struct Call {
     pub(crate) headers: HeaderMap,
     /// Whether whatever the nearest replica has must do, because the cluster has lost its quorum.
     pub(crate) stale: bool,
+    /// What is noted of the request.
+    record: Option<Arc<Record>>,
     body: Mutex<Option<RequestBody>>,
     upgrade: Mutex<Option<OnUpgrade>>,
 }
@@ -40,6 +43,7 @@ impl Call {
         verb: Verb,
         query: Query,
         request: Request<RequestBody>,
+        record: Option<Arc<Record>>,
     ) -> Self {
         let (mut parts, body) = request.into_parts();
         Self {
@@ -52,6 +56,7 @@ impl Call {
             uri: parts.uri,
             headers: parts.headers,
             stale: false,
+            record,
             body: Mutex::new(Some(body)),
         }
     }
@@ -89,21 +94,35 @@ impl Call {
     pub(crate) async fn read_object(&self) -> Result<(Bytes, MediaType), StatusError> {
         let body_type = media::body_type(&self.headers)?;
         let bytes = self.read().await?;
-        match body_type {
-            BodyType::Text(media) => Ok((bytes, media)),
-            BodyType::Protobuf if bytes.is_empty() => Ok((bytes, MediaType::Json)),
+        let (bytes, media) = match body_type {
+            BodyType::Text(media) => (bytes, media),
+            BodyType::Protobuf if bytes.is_empty() => (bytes, MediaType::Json),
             BodyType::Protobuf => {
                 let object = skein_protobuf::decode(&bytes)
                     .map_err(|error| StatusError::bad_request(error.to_string()))?;
-                Ok((object.to_string().into(), MediaType::Json))
+                (object.to_string().into(), MediaType::Json)
             }
-        }
+        };
+        self.note(&bytes, media);
+        Ok((bytes, media))
     }
 
     /// The body as a patch, once.
     pub(crate) async fn read_patch(&self) -> Result<(Bytes, PatchType), StatusError> {
         let patch_type = media::patch_type(&self.headers)?;
-        Ok((self.read().await?, patch_type))
+        let bytes = self.read().await?;
+        let is_yaml = patch_type == PatchType::Apply;
+        self.note(&bytes, if is_yaml { MediaType::Yaml } else { MediaType::Json });
+        Ok((bytes, patch_type))
+    }
+
+    /// Notes what was sent, if anybody wants to know.
+    fn note(&self, bytes: &[u8], media: MediaType) {
+        if let Some(record) = &self.record
+            && !bytes.is_empty()
+        {
+            record.sent(bytes, media);
+        }
     }
 
     async fn read(&self) -> Result<Bytes, StatusError> {

@@ -37,9 +37,10 @@ impl Identity {
         Some(Self { user, groups, ..Self::default() })
     }
 
-    /// All groups the client is one of.
+    /// All groups the client is one of; who is nobody is in none.
     pub(crate) fn all_groups(&self) -> impl Iterator<Item = &str> {
-        self.groups.iter().map(String::as_str).chain([AUTHENTICATED])
+        let known = (!self.user.is_empty()).then_some(AUTHENTICATED);
+        self.groups.iter().map(String::as_str).chain(known)
     }
 
     /// The client as a `UserInfo` of `authentication.k8s.io/v1`.

@@ -7,6 +7,7 @@
 
 mod access;
 mod api;
+mod audit;
 mod body;
 mod call;
 mod cluster;
@@ -34,7 +35,8 @@ mod verbs;
 #[cfg(test)]
 mod tests;
 
-pub use api::{Api, LoadLimits};
+pub use api::{Api, ApiConfig, LoadLimits};
+pub use audit::{Audit, AuditError, AuditLog};
 pub use body::BodyError;
 pub use cluster::{ClusterView, Impairment, UserCertificate};
 pub use hosts::{

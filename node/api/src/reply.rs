@@ -5,7 +5,7 @@ use std::io;
 use async_compression::{Level, tokio::bufread::GzipEncoder};
 use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Body, Frame};
 use serde_json::{Value, json};
@@ -13,10 +13,7 @@ use skein_objects::{Kind, StatusError};
 
 use tokio_util::io::{ReaderStream, StreamReader};
 
-use crate::{
-    limits,
-    media::{self, JSON},
-};
+use crate::{limits, media::JSON};
 
 /// The body of every response.
 pub type ReplyBody = UnsyncBoxBody<Bytes, io::Error>;
@@ -88,13 +85,11 @@ pub(crate) fn success(code: StatusCode, kind: &Kind, name: &str, uid: Option<&st
     json_value(code, &status)
 }
 
-/// The same response in gzip if the client takes it and it saves time: where the answer is large, or
-/// comes bit by bit because it is.
-pub(crate) fn compressed(reply: Reply, headers: &HeaderMap) -> Reply {
+/// The same response in gzip if that saves time: where the answer is large, or comes bit by bit
+/// because it is.
+pub(crate) fn compressed(reply: Reply) -> Reply {
     let size = reply.body().size_hint().exact();
-    if size.is_some_and(|size| size < limits::COMPRESSED_FROM_BYTES)
-        || !media::accepts_gzip(headers)
-    {
+    if size.is_some_and(|size| size < limits::COMPRESSED_FROM_BYTES) {
         return reply;
     }
     let (mut parts, body) = reply.into_parts();

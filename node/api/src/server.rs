@@ -2,7 +2,8 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
-use hyper::service::service_fn;
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
@@ -51,6 +52,10 @@ pub enum ServeError {
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
 }
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
 
 /// A running server.
 pub struct Server {
@@ -148,13 +153,15 @@ async fn serve_connection(
     cancel: CancellationToken,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     stream.set_nodelay(true)?;
+    let peer = Peer(stream.peer_addr()?);
     let handshake = tokio::time::timeout(limits::HANDSHAKE, tls.accept(stream));
     let Some(shaken) = cancel.run_until_cancelled(handshake).await else { return Ok(()) };
     let stream = shaken??;
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first);
     let identity = certificate.and_then(Identity::from_certificate).map(Arc::new);
-    let handler = service_fn(move |request| {
+    let handler = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
         let reply = api.handle(request, identity.clone());
         async move { Ok::<_, std::convert::Infallible>(reply.await) }
     });

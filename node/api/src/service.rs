@@ -16,8 +16,9 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    ClusterView, HostProxy, LoadLimits,
+    ApiConfig, Audit, ClusterView, HostProxy,
     access::{self, Action, Object},
+    audit::Record,
     body::RequestBody,
     call::Call,
     discovery::Discovery,
@@ -25,12 +26,22 @@ use crate::{
     identity::{Identity, refuse_impersonation},
     limits,
     load::Load,
+    media,
     metrics::{Asked, Gauge, Metrics},
     query::Query,
     reply::{self, Reply},
     route::{Route, route, verb},
     tokens::{Doubt, ISSUER, Tokens, bearer},
 };
+
+/// How long an answer goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lasts {
+    /// Until all is said.
+    Once,
+    /// As long as both sides want.
+    AsLongAsWanted,
+}
 
 /// What all requests share.
 pub(crate) struct Service {
@@ -43,6 +54,7 @@ pub(crate) struct Service {
     discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
     load: Load,
+    audit: Option<Arc<Audit>>,
     pub(crate) cancel: CancellationToken,
     /// What goes on beside requests, such as connections that belong to a process's conversation;
     /// it ends with `cancel`.
@@ -54,7 +66,7 @@ impl Service {
         storage: Storage,
         hosts: Arc<dyn HostProxy>,
         cluster: Arc<dyn ClusterView>,
-        load: LoadLimits,
+        config: ApiConfig,
         cancel: CancellationToken,
     ) -> Self {
         let tasks = TaskTracker::new();
@@ -67,7 +79,8 @@ impl Service {
             cluster,
             discovery: Mutex::default(),
             metrics: Metrics::new(),
-            load: Load::new(load),
+            load: Load::new(config.load),
+            audit: config.audit,
             cancel,
             tasks,
         }
@@ -80,10 +93,17 @@ impl Service {
         identity: Option<Arc<Identity>>,
     ) -> Reply {
         let is_head = request.method() == Method::HEAD;
-        let reply = match self.respond(request, identity).await {
-            Ok(reply) => reply,
-            Err(error) => reply::error(&error),
-        };
+        let takes_gzip = media::accepts_gzip(request.headers());
+        let record = self.audit.as_ref().map(|audit| Record::begin(audit, &request));
+        let answer = self.respond(request, identity, record.clone()).await;
+        let (mut reply, goes_on) =
+            answer.unwrap_or_else(|error| (reply::error(&error), Lasts::Once));
+        if let Some(record) = record {
+            reply = record.answered(reply, goes_on).await;
+        }
+        if goes_on == Lasts::Once && takes_gzip {
+            reply = reply::compressed(reply);
+        }
         if is_head { reply::without_body(reply) } else { reply }
     }
 
@@ -91,12 +111,14 @@ impl Service {
         &self,
         request: Request<RequestBody>,
         identity: Option<Arc<Identity>>,
-    ) -> Result<Reply, StatusError> {
+        record: Option<Arc<Record>>,
+    ) -> Result<(Reply, Lasts), StatusError> {
         let mut routed = route(request.uri().path(), &self.kinds.current());
         if let Ok(route) = &routed
             && route.is_public()
         {
-            return self.respond_publicly(route, request.method(), request.uri().query());
+            let reply = self.respond_publicly(route, request.method(), request.uri().query());
+            return Ok((reply?, Lasts::Once));
         }
         let identity = self.authenticate(identity, request.headers()).await?;
         refuse_impersonation(request.headers())?;
@@ -117,9 +139,13 @@ impl Service {
                 let verb = verb(request.method(), &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(request.method()))?;
                 let action = Action::on(verb, &target);
+                if let Some(record) = &record {
+                    record.asked(&identity, &action, Some(&target)).await;
+                }
                 access::authorize(&self.storage, &identity, &action).await?;
-                let call = Call::new(&identity.user, target, verb, query, request);
-                self.respond_and_note(call).await
+                let call = Call::new(&identity.user, target, verb, query, request, record);
+                let lasts = if call.is_stream() { Lasts::AsLongAsWanted } else { Lasts::Once };
+                Ok((self.respond_and_note(call).await?, lasts))
             }
             route => {
                 let (parts, body) = request.into_parts();
@@ -128,14 +154,18 @@ impl Service {
                     Route::Review(review) => review.action(),
                     _ => Action { verb: &method, object: Object::Path(parts.uri.path()) },
                 };
+                if let Some(record) = &record {
+                    record.asked(&identity, &action, None).await;
+                }
                 access::authorize(&self.storage, &identity, &action).await?;
                 if matches!(route, Route::Images) {
                     let _place = self.load.stream()?;
-                    return endpoints::respond(self, route, &identity, &parts, body).await;
+                    let reply = endpoints::respond(self, route, &identity, &parts, body).await?;
+                    return Ok((reply, Lasts::Once));
                 }
                 let _place = self.load.request(&identity.user).await?;
                 let reply = endpoints::respond(self, route, &identity, &parts, body);
-                Ok(reply::compressed(within_deadline(reply).await?, &parts.headers))
+                Ok((within_deadline(reply).await?, Lasts::Once))
             }
         }
     }

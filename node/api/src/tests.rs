@@ -1,5 +1,6 @@
 //! The API over real TLS against the in-memory store.
 
+mod audit;
 mod custom;
 mod errors;
 mod evictions;

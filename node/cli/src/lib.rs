@@ -24,4 +24,4 @@ pub use args::Cli;
 pub use commands::{fail, run};
 pub use exit::{FAILURE, SUCCESS, USAGE};
 pub use kubeconfig::{ClientCertificate, NodeAddress, render as render_kubeconfig};
-pub use up::{Runtime, Strategy, UpArgs, UpError, UpOptions};
+pub use up::{AuditFiles, Runtime, Strategy, UpArgs, UpError, UpOptions};

@@ -22,6 +22,8 @@ const DEFAULT_DOCKER_SOCKET: &str = "/var/run/docker.sock";
 const DEFAULT_POD_CIDR: &str = "10.42.0.0/16";
 const DEFAULT_LOG_LEVEL: &str = "info,openraft=warn";
 const DEFAULT_CLUSTER_NAME: &str = "skein";
+/// Name of the audit log in the data directory.
+const AUDIT_LOG: &str = "audit.log";
 
 /// What runs the containers of a host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ValueEnum)]
@@ -113,6 +115,14 @@ pub struct UpArgs {
     #[arg(long, env = "SKEIN_CLUSTER_NAME")]
     pub cluster_name: Option<String>,
 
+    /// Note requests to the API as this audit policy says (a Policy of audit.k8s.io/v1)
+    #[arg(long, value_name = "FILE", env = "SKEIN_AUDIT_POLICY")]
+    pub audit_policy: Option<PathBuf>,
+
+    /// Where they are noted, a line of JSON each [default: audit.log in the data directory]
+    #[arg(long, value_name = "FILE", env = "SKEIN_AUDIT_LOG")]
+    pub audit_log: Option<PathBuf>,
+
     /// What to log, e.g. `info` or `info,skein_consensus=debug` [default: info,openraft=warn]
     #[arg(long, value_name = "FILTER", env = "SKEIN_LOG")]
     pub log_level: Option<String>,
@@ -149,8 +159,19 @@ pub struct UpOptions {
     pub pod_cidr: String,
     /// The cluster's name.
     pub cluster_name: String,
+    /// The audit policy and the file that events are written to.
+    pub audit: Option<AuditFiles>,
     /// The log filter.
     pub log_level: String,
+}
+
+/// The files of an audit log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AuditFiles {
+    /// The policy.
+    pub policy: PathBuf,
+    /// The log.
+    pub log: PathBuf,
 }
 
 /// Why the options of `skein up` cannot be used.
@@ -200,6 +221,9 @@ pub enum UpError {
         "--token needs --seed: the address of a node of the cluster to join, e.g. --seed 10.0.0.1:7600"
     )]
     TokenWithoutSeed,
+    /// An audit log of nothing.
+    #[error("--audit-log needs --audit-policy: the file that says what is noted")]
+    AuditWithoutPolicy,
 }
 
 impl UpArgs {
@@ -231,6 +255,8 @@ impl UpArgs {
             strategy: self.strategy.or(file.strategy),
             pod_cidr: self.pod_cidr.or(file.pod_cidr),
             cluster_name: self.cluster_name.or(file.cluster_name),
+            audit_policy: self.audit_policy.or(file.audit_policy),
+            audit_log: self.audit_log.or(file.audit_log),
             log_level: self.log_level.or(file.log_level),
         }
     }
@@ -248,6 +274,14 @@ impl UpArgs {
         check_name("--cluster-name", &cluster_name)?;
         let pod_cidr = self.pod_cidr.unwrap_or_else(|| DEFAULT_POD_CIDR.into());
         check_pod_cidr(&pod_cidr)?;
+        let data_dir = self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into());
+        let audit = match (self.audit_policy, self.audit_log) {
+            (None, None) => None,
+            (None, Some(_)) => return Err(UpError::AuditWithoutPolicy),
+            (Some(policy), log) => {
+                Some(AuditFiles { policy, log: log.unwrap_or_else(|| data_dir.join(AUDIT_LOG)) })
+            }
+        };
         Ok(UpOptions {
             seeds,
             token,
@@ -255,7 +289,7 @@ impl UpArgs {
             listen,
             advertise: self.advertise.map(|given| check_advertise(&given, listen)).transpose()?,
             api: self.api.unwrap_or(SocketAddr::new(any, DEFAULT_API_PORT)),
-            data_dir: self.data_dir.unwrap_or_else(|| DEFAULT_DATA_DIR.into()),
+            data_dir,
             labels: self.labels.iter().map(|label| check_label(label)).collect::<Result<_, _>>()?,
             runtime: self.runtime.unwrap_or(Runtime::Docker),
             docker_socket: self.docker_socket.unwrap_or_else(|| DEFAULT_DOCKER_SOCKET.into()),
@@ -263,6 +297,7 @@ impl UpArgs {
             strategy: self.strategy.unwrap_or(Strategy::Spread),
             pod_cidr,
             cluster_name,
+            audit,
             log_level: self.log_level.unwrap_or_else(|| DEFAULT_LOG_LEVEL.into()),
         })
     }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::{Context, Result};
 use skein_agent::{AgentConfig, PodNetwork, SimulatedNetwork};
-use skein_api::{Server, ServerConfig, TlsConfig};
+use skein_api::{Audit, Server, ServerConfig, TlsConfig};
 use skein_cli::{Runtime, Strategy, UpOptions};
 use skein_controllers::{ControllerConfig, PodCidr};
 use skein_dataplane::{HostNetwork, Ipv4Cidr, NetworkConfig};
@@ -33,13 +33,18 @@ pub(super) struct Front {
 
 impl Front {
     /// Starts everything; the API answers when this returns.
-    pub(super) async fn start(foundation: &Foundation, options: &UpOptions) -> Result<Self> {
+    pub(super) async fn start(
+        foundation: &Foundation,
+        options: &UpOptions,
+        audit: Option<Arc<Audit>>,
+    ) -> Result<Self> {
         let config = ServicesConfig {
             controllers: controllers(options)?,
             workload: match options.witness {
                 true => None,
                 false => Some(workload(foundation, options)?),
             },
+            audit,
         };
         let services = Services::start(&foundation.core, config);
         match listen(foundation, options, &services).await {

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
-use skein_api::{Api, Identity, LoadLimits, Reply};
+use skein_api::{Api, ApiConfig, Identity, Reply};
 use skein_consensus::MemoryStore;
 use skein_storage::Storage;
 use tokio::time::timeout;
@@ -37,7 +37,7 @@ pub(crate) fn request(bytes: &[u8]) {
             Storage::new(MemoryStore::new()),
             Arc::new(Hosts),
             Arc::new(Cluster),
-            LoadLimits::default(),
+            ApiConfig::default(),
             cancel.clone(),
         );
         for request in separate(FIRST) {

@@ -131,8 +131,10 @@ impl Process {
             runtime: Arc::new(machine.engine.runtime.clone()),
         };
         let controllers = ControllerConfig::default();
-        let services =
-            Services::start(&core, ServicesConfig { controllers, workload: Some(workload) });
+        let services = Services::start(
+            &core,
+            ServicesConfig { controllers, workload: Some(workload), audit: None },
+        );
         let (status, store) = (core.status(), Arc::clone(core.store()));
         let api = Some(services.api().clone());
         let clients = self.clients(Some(status), api, store, 1);

@@ -44,8 +44,7 @@ impl Service {
             return within_deadline(verbs::stream(self, call, self.load.stream()?)).await;
         }
         let _place = self.load.request(&call.user).await?;
-        let reply = within_deadline(verbs::read(self, call)).await?;
-        Ok(reply::compressed(reply, &call.headers))
+        within_deadline(verbs::read(self, call)).await
     }
 
     async fn write(&self, call: Call) -> Result<Reply, StatusError> {

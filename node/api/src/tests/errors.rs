@@ -181,7 +181,7 @@ async fn without_a_certificate_only_health_and_version_are_served() {
 #[tokio::test]
 async fn too_many_requests_are_told_to_come_back() {
     let api =
-        Api::start_with(skein_consensus::MemoryStore::new(), |_, load| load.streams = 1).await;
+        Api::start_with(skein_consensus::MemoryStore::new(), |_, api| api.load.streams = 1).await;
     let client = api.client();
     let mut held = client.watch("/api/v1/pods?watch=1&allowWatchBookmarks=1").await;
     let refused = client.get("/api/v1/pods?watch=1").await;

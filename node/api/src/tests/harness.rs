@@ -27,7 +27,7 @@ use super::{
     pki::{Authority, Pair},
 };
 use crate::{
-    ClusterView, Gauge, Impairment, LoadLimits, Server, ServerConfig, UserCertificate, serve,
+    ApiConfig, ClusterView, Gauge, Impairment, Server, ServerConfig, UserCertificate, serve,
 };
 
 /// How long anything may take before a test fails.
@@ -50,17 +50,17 @@ impl Api {
 
     pub(super) async fn start_with(
         store: SharedStore,
-        configure: impl FnOnce(&mut ServerConfig, &mut LoadLimits),
+        configure: impl FnOnce(&mut ServerConfig, &mut ApiConfig),
     ) -> Self {
         let authority = Authority::new();
         let hosts = Arc::new(FakeHosts::default());
         let cluster = Arc::new(FakeCluster::default());
         let cancel = CancellationToken::new();
         let mut config = ServerConfig::new(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let mut load = LoadLimits::default();
-        configure(&mut config, &mut load);
+        let mut api = ApiConfig::default();
+        configure(&mut config, &mut api);
         let storage = Storage::new(store);
-        let api = crate::Api::new(storage, hosts.clone(), cluster.clone(), load, cancel.clone());
+        let api = crate::Api::new(storage, hosts.clone(), cluster.clone(), api, cancel.clone());
         let tls = authority.server_config();
         let server = serve(config, api, tls, cancel.clone()).await.unwrap();
         let user = authority.issue_user("admin", &["system:masters"]);

@@ -90,3 +90,16 @@ fn mistakes_are_named_with_what_was_expected() {
         .join("\n")
     );
 }
+
+#[test]
+fn an_audit_log_needs_a_policy_and_lies_in_the_data_directory() {
+    let policy = ["--audit-policy", "/etc/policy.yaml", "--data-dir", "/data"];
+    let files =
+        |log: &str| Some(AuditFiles { policy: "/etc/policy.yaml".into(), log: PathBuf::from(log) });
+    assert_eq!(resolve(&policy).unwrap().audit, files("/data/audit.log"));
+    let elsewhere = [&policy[..], &["--audit-log", "/log/a"]].concat();
+    assert_eq!(resolve(&elsewhere).unwrap().audit, files("/log/a"));
+    assert_eq!(resolve(&[]).unwrap().audit, None);
+    let said = message(&["--audit-log", "/log/a"]);
+    assert!(said.contains("needs --audit-policy"), "{said}");
+}

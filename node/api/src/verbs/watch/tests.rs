@@ -23,7 +23,7 @@ fn start_of(text: &str) -> Result<Start, u16> {
         panic!("no objects")
     };
     let body = body::boxed(http_body_util::Empty::new());
-    let call = Call::new("nobody", target, Verb::Watch, query, http::Request::new(body));
+    let call = Call::new("nobody", target, Verb::Watch, query, http::Request::new(body), None);
     start(&call, bookmarks).map_err(|error| error.code)
 }
 
