@@ -37,22 +37,31 @@ pub async fn up(options: UpOptions) -> Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-    let audit = options.audit.as_ref().map(start_audit).transpose()?;
     let mut signals = Signals::new()?;
     let ground = tokio::select! {
         ground = Ground::take(&options) => ground?,
         () = signals.any() => return Ok(()),
     };
-    let ended = loop {
-        match run(&ground, &options, audit.as_ref(), &mut signals).await {
-            Ok(Ended::Restarts) => tracing::info!("the node starts anew; its containers run on"),
-            ended => break ended,
-        }
-    };
+    let ended = run_on(&ground, &options, &mut signals).await;
     ground.leave().await;
     match ended? {
         Ended::Departed(departure) => bail!(explain(departure, &options.name)),
         Ended::Stopped | Ended::Restarts => Ok(()),
+    }
+}
+
+/// Runs the node as often as it starts anew.
+async fn run_on(
+    ground: &Ground,
+    options: &UpOptions,
+    signals: &mut Signals,
+) -> Result<Ended> {
+    let audit = options.audit.as_ref().map(start_audit).transpose()?;
+    loop {
+        match run(ground, options, audit.as_ref(), signals).await {
+            Ok(Ended::Restarts) => tracing::info!("the node starts anew; its containers run on"),
+            ended => return ended,
+        }
     }
 }
 
