@@ -207,8 +207,10 @@ pub(crate) const PROBE_AGAIN: Duration = Duration::from_secs(1);
 /// How long after a goodbye nothing that comes from that run of the node counts: it was under way.
 pub(crate) const GOODBYE_GRACE: Duration = Duration::from_secs(5);
 
-/// Nodes that are told of a death by each who learns of it: with six, one in four hundred is missed
-/// and finds out by itself.
+/// Nodes that are told of a death by each who learns of it, beside the binary logarithm of how many
+/// there are. Told to ln n + c nodes by each, news misses anybody at all of n with a chance of about
+/// e^-c (Kermarrec, Massoulié and Ganesh, 2003); here c is at least six. Who is missed finds out by
+/// itself, by seconds later.
 pub(crate) const TELL: usize = 6;
 
 /// How long a node that was told of a death does not pass it on again.

@@ -121,7 +121,8 @@ impl View {
     }
 
     fn tell(&self, about: NodeId, tidings: Tidings, rng: &mut impl Rng) -> Vec<Action> {
-        let to = self.some_living(about, TELL, rng);
+        let count = TELL + self.present.len().checked_ilog2().unwrap_or(0) as usize;
+        let to = self.some_living(about, count, rng);
         to.into_iter().map(|to| Action::Tell { to, tidings }).collect()
     }
 
