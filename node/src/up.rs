@@ -51,11 +51,7 @@ pub async fn up(options: UpOptions) -> Result<()> {
 }
 
 /// Runs the node as often as it starts anew.
-async fn run_on(
-    ground: &Ground,
-    options: &UpOptions,
-    signals: &mut Signals,
-) -> Result<Ended> {
+async fn run_on(ground: &Ground, options: &UpOptions, signals: &mut Signals) -> Result<Ended> {
     let audit = options.audit.as_ref().map(start_audit).transpose()?;
     loop {
         match run(ground, options, audit.as_ref(), signals).await {

@@ -11,12 +11,10 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 
 use self::{log::Writer, policy::Policy};
+use crate::limits;
 
 pub use self::log::AuditLog;
 pub(crate) use self::record::Record;
-
-/// Events that wait to be written. Requests wait while there are as many.
-const QUEUE: usize = 4096;
 
 /// Why there is no audit log.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +54,7 @@ impl Audit {
         let policy = Policy::read(policy).map_err(AuditError::Policy)?;
         let path = log.path.clone();
         let writer = Writer::open(log).map_err(|source| AuditError::Open { path, source })?;
-        let (events, queue) = mpsc::channel(QUEUE);
+        let (events, queue) = mpsc::channel(limits::AUDIT_QUEUE);
         let thread = thread::Builder::new().name("audit".to_owned());
         let thread = thread.spawn(move || writer.run(queue)).map_err(AuditError::Thread)?;
         Ok(Self { policy, events: Some(events), writer: Mutex::new(Some(thread)) })

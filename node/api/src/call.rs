@@ -11,6 +11,7 @@ use skein_objects::{MediaType, StatusError};
 use crate::{
     audit::Record,
     body::{self, RequestBody},
+    identity::Identity,
     media,
     media::{BodyType, PatchType},
     query::{Query, Version},
@@ -21,7 +22,7 @@ use crate::{
 /// What is asked, of which objects, and what came with it.
 pub(crate) struct Call {
     /// Who asks.
-    pub(crate) user: String,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) target: Target,
     pub(crate) verb: Verb,
     pub(crate) query: Query,
@@ -31,14 +32,14 @@ pub(crate) struct Call {
     /// Whether whatever the nearest replica has must do, because the cluster has lost its quorum.
     pub(crate) stale: bool,
     /// What is noted of the request.
-    record: Option<Arc<Record>>,
+    pub(crate) record: Option<Arc<Record>>,
     body: Mutex<Option<RequestBody>>,
     upgrade: Mutex<Option<OnUpgrade>>,
 }
 
 impl Call {
     pub(crate) fn new(
-        user: &str,
+        identity: Arc<Identity>,
         target: Target,
         verb: Verb,
         query: Query,
@@ -47,7 +48,7 @@ impl Call {
     ) -> Self {
         let (mut parts, body) = request.into_parts();
         Self {
-            user: user.to_owned(),
+            identity,
             target,
             verb,
             query,

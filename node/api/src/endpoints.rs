@@ -31,7 +31,9 @@ pub(crate) async fn respond(
 ) -> Result<Reply, StatusError> {
     let (method, headers) = (&parts.method, &parts.headers);
     let wanted = match route {
-        Route::Images | Route::Kubeconfig | Route::Rejoin | Route::Review(_) => &[Method::POST][..],
+        Route::Images | Route::Kubeconfig | Route::Rejoin | Route::Review { .. } => {
+            &[Method::POST][..]
+        }
         Route::Recovery => &[Method::GET, Method::HEAD, Method::POST],
         Route::Member(_) => &[Method::DELETE],
         _ => &[Method::GET, Method::HEAD],
@@ -61,7 +63,9 @@ pub(crate) async fn respond(
         }
         Route::Rejoin => Ok(reply::json_value(StatusCode::OK, &service.cluster.rejoin().await?)),
         Route::Member(name) => remove_node(service, &name).await,
-        Route::Review(review) => review.answer(service, identity, headers, body).await,
+        Route::Review { review, namespace } => {
+            review.answer(service, identity, &namespace, headers, body).await
+        }
         Route::Issuer => Ok(reply::json_value(StatusCode::OK, &issuer())),
         Route::KeySet => {
             let keys = service.tokens.key_set(service.cluster.as_ref()).await?;

@@ -11,6 +11,10 @@ use x509_parser::{certificate::X509Certificate, prelude::FromDer};
 /// Whom everybody is one of that is known.
 const AUTHENTICATED: &str = "system:authenticated";
 
+/// Who nobody knows, as Kubernetes names him and his group.
+pub(crate) const ANONYMOUS: &str = "system:anonymous";
+const UNAUTHENTICATED: &str = "system:unauthenticated";
+
 /// A client with a certificate of the cluster CA, or with a token of a service account.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
@@ -37,9 +41,20 @@ impl Identity {
         Some(Self { user, groups, ..Self::default() })
     }
 
-    /// All groups the client is one of; who is nobody is in none.
+    /// A client that did not prove to be anybody.
+    pub(crate) fn anonymous() -> Self {
+        let (user, groups) = (ANONYMOUS.to_owned(), vec![UNAUTHENTICATED.to_owned()]);
+        Self { user, groups, ..Self::default() }
+    }
+
+    pub(crate) fn is_anonymous(&self) -> bool {
+        let is_unknown = self.groups.iter().any(|group| group == UNAUTHENTICATED);
+        is_unknown || self.user.is_empty() || self.user == ANONYMOUS
+    }
+
+    /// All groups the client is one of.
     pub(crate) fn all_groups(&self) -> impl Iterator<Item = &str> {
-        let known = (!self.user.is_empty()).then_some(AUTHENTICATED);
+        let known = (!self.is_anonymous()).then_some(AUTHENTICATED);
         self.groups.iter().map(String::as_str).chain(known)
     }
 

@@ -115,5 +115,14 @@ pub(crate) const TOKEN_SECONDS: i64 = 3600;
 pub(crate) const TOKEN_LEAST_SECONDS: i64 = 600;
 pub(crate) const TOKEN_MOST_SECONDS: i64 = 1 << 32;
 
+/// Audit events that wait to be written; requests wait while there are as many.
+pub(crate) const AUDIT_QUEUE: usize = 1024;
+
+/// Largest object that is noted, in bytes, as Kubernetes truncates events.
+pub(crate) const AUDIT_OBJECT_BYTES: usize = 100 * 1024;
+
+/// Longest name of a request that is taken over from the client, in bytes.
+pub(crate) const AUDIT_ID_BYTES: usize = 64;
+
 /// How far the clocks of the host that issued a token and of the one that judges it may differ.
 pub(crate) const TOKEN_LEEWAY_SECONDS: i64 = 60;

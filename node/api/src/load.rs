@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use skein_objects::StatusError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use crate::{LoadLimits, limits};
+use crate::{LoadLimits, audit::Record, limits};
 use turns::{Arrival, Turns};
 
 /// The places of a node.
@@ -58,8 +58,9 @@ impl Load {
     ///
     /// # Errors
     /// 429 where there is none.
-    pub(crate) fn stream(&self) -> Result<OwnedSemaphorePermit, StatusError> {
-        self.streams.clone().try_acquire_owned().map_err(|_| overloaded())
+    pub(crate) fn stream(&self, record: Option<Arc<Record>>) -> Result<StreamPlace, StatusError> {
+        let permit = self.streams.clone().try_acquire_owned().map_err(|_| overloaded())?;
+        Ok(StreamPlace { _permit: permit, _record: record })
     }
 
     /// Requests under way, and requests that wait.
@@ -72,6 +73,12 @@ impl Load {
     pub(crate) fn streams(&self) -> usize {
         self.limits.streams - self.streams.available_permits().min(self.limits.streams)
     }
+}
+
+/// The place of a stream, for as long as it lasts. With it ends what is noted of the request.
+pub(crate) struct StreamPlace {
+    _permit: OwnedSemaphorePermit,
+    _record: Option<Arc<Record>>,
 }
 
 impl Drop for Place {

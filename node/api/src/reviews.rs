@@ -94,17 +94,22 @@ pub(crate) static REVIEWS: [Review; 6] = [
 ];
 
 impl Review {
-    /// The review that the rest of a path below a group and version names.
-    pub(crate) fn find(group: &str, version: &str, rest: &[&str]) -> Option<&'static Self> {
-        let (plural, namespaced) = match rest {
-            [plural] => (*plural, false),
-            ["namespaces", _, plural] => (*plural, true),
+    /// The review that the rest of a path below a group and version names, and its namespace.
+    pub(crate) fn find(
+        group: &str,
+        version: &str,
+        rest: &[&str],
+    ) -> Option<(&'static Self, String)> {
+        let (plural, namespace) = match rest {
+            [plural] => (*plural, ""),
+            ["namespaces", namespace, plural] => (*plural, *namespace),
             _ => return None,
         };
-        REVIEWS.iter().find(|review| {
+        let found = REVIEWS.iter().find(|review| {
             (review.group, VERSION, review.plural, review.namespaced)
-                == (group, version, plural, namespaced)
-        })
+                == (group, version, plural, !namespace.is_empty())
+        });
+        found.map(|review| (review, namespace.to_owned()))
     }
 
     /// The reviews of a group.
@@ -117,14 +122,9 @@ impl Review {
     }
 
     /// What asking is to the one who decides whether it is allowed.
-    pub(crate) fn action(&self) -> Action<'static> {
-        let object = Object::Resource {
-            group: self.group,
-            resource: self.plural,
-            subresource: "",
-            namespace: "",
-            name: "",
-        };
+    pub(crate) fn action<'a>(&self, namespace: &'a str) -> Action<'a> {
+        let (group, resource, subresource, name) = (self.group, self.plural, "", "");
+        let object = Object::Resource { group, resource, subresource, namespace, name };
         Action { verb: "create", object }
     }
 
@@ -133,10 +133,17 @@ impl Review {
         &self,
         service: &Service,
         identity: &Identity,
+        namespace: &str,
         headers: &HeaderMap,
         body: RequestBody,
     ) -> Result<Reply, StatusError> {
         let mut review = self.read(headers, body).await?;
+        if self.namespaced && review["spec"]["resourceAttributes"]["namespace"] != namespace {
+            return Err(self.invalid(
+                "spec.resourceAttributes.namespace",
+                "must match metadata.namespace, the one in the path",
+            ));
+        }
         let status = self.status(service, identity, &review["spec"]).await?;
         review["apiVersion"] = json!(self.api_version());
         review["kind"] = json!(self.kind);
@@ -175,7 +182,7 @@ impl Review {
                 Err(self.invalid("spec.token", "must be specified"))
             }
             Question::WhoseToken => whose_token(service, spec).await,
-            Question::WhatMayI if access::may_do_everything(&identity.user) => Ok(json!({
+            Question::WhatMayI if access::may_do_everything(identity) => Ok(json!({
                 "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
                 "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
                 "incomplete": false,
@@ -210,7 +217,7 @@ impl Review {
         self.check_attributes(spec)?;
         let action = action_of(spec);
         let allowed = access::allows(&service.storage, identity, &action).await?;
-        let reason = match (allowed, access::may_do_everything(&identity.user)) {
+        let reason = match (allowed, access::may_do_everything(identity)) {
             (true, true) => "who has a certificate of the cluster may do everything",
             (true, false) => "a role that is bound allows it",
             (false, _) => "no role that is bound allows it",

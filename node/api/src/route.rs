@@ -52,7 +52,7 @@ pub(crate) enum Route {
     /// `/skein/v1/kubeconfig`.
     Kubeconfig,
     /// A question that is answered and not kept.
-    Review(&'static Review),
+    Review { review: &'static Review, namespace: String },
     /// Objects.
     Objects(Target),
 }
@@ -137,9 +137,7 @@ impl Verb {
 /// # Errors
 /// 404 where it names nothing that is served.
 pub(crate) fn route(path: &str, registry: &Registry) -> Result<Route, StatusError> {
-    let decode = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
-    let segments: Vec<String> =
-        path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect();
+    let segments = segments(path);
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let route = match segments.as_slice() {
         ["healthz" | "livez", ..] => Route::Alive,
@@ -153,7 +151,7 @@ pub(crate) fn route(path: &str, registry: &Registry) -> Result<Route, StatusErro
         ["apis", group] => Route::Group((*group).to_owned()),
         ["apis", group, version] => resources(group, version),
         ["apis", group, version, rest @ ..] => match Review::find(group, version, rest) {
-            Some(review) => Route::Review(review),
+            Some((review, namespace)) => Route::Review { review, namespace },
             None => Route::Objects(target(registry, group, version, rest)?),
         },
         ["openapi", "v2"] => Route::OpenApiV2,
@@ -172,6 +170,16 @@ pub(crate) fn route(path: &str, registry: &Registry) -> Result<Route, StatusErro
         _ => return Err(StatusError::no_resource()),
     };
     Ok(route)
+}
+
+/// A path as rules know it, however it is written: without empty segments, and decoded.
+pub(crate) fn canonical_path(path: &str) -> String {
+    format!("/{}", segments(path).join("/"))
+}
+
+fn segments(path: &str) -> Vec<String> {
+    let decode = |segment| percent_decode_str(segment).decode_utf8_lossy().into_owned();
+    path.split('/').filter(|segment| !segment.is_empty()).map(decode).collect()
 }
 
 fn resources(group: &str, version: &str) -> Route {

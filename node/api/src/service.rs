@@ -10,7 +10,7 @@ use std::{
 
 use http::{HeaderMap, Method, Request, StatusCode};
 use serde_json::json;
-use skein_objects::{Reason, StatusError};
+use skein_objects::{Reason, StatusError, selector::FieldSelector};
 use skein_storage::{Kinds, Storage};
 use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -23,14 +23,14 @@ use crate::{
     call::Call,
     discovery::Discovery,
     endpoints,
-    identity::{Identity, refuse_impersonation},
+    identity::{ANONYMOUS, Identity, refuse_impersonation},
     limits,
     load::Load,
     media,
     metrics::{Asked, Gauge, Metrics},
     query::Query,
     reply::{self, Reply},
-    route::{Route, route, verb},
+    route::{Route, Target, canonical_path, route, verb},
     tokens::{Doubt, ISSUER, Tokens, bearer},
 };
 
@@ -94,7 +94,8 @@ impl Service {
     ) -> Reply {
         let is_head = request.method() == Method::HEAD;
         let takes_gzip = media::accepts_gzip(request.headers());
-        let record = self.audit.as_ref().map(|audit| Record::begin(audit, &request));
+        let known = identity.as_deref();
+        let record = self.audit.as_ref().map(|audit| Record::begin(audit, &request, known));
         let answer = self.respond(request, identity, record.clone()).await;
         let (mut reply, goes_on) =
             answer.unwrap_or_else(|error| (reply::error(&error), Lasts::Once));
@@ -121,6 +122,9 @@ impl Service {
             return Ok((reply?, Lasts::Once));
         }
         let identity = self.authenticate(identity, request.headers()).await?;
+        if let Some(record) = &record {
+            record.is_by(&identity);
+        }
         refuse_impersonation(request.headers())?;
         // A kind that this host does not know may just have been defined through another one.
         let is_about_kinds = routed.as_ref().map_or_else(is_no_resource, Route::is_discovery);
@@ -138,28 +142,31 @@ impl Service {
                 let is_watch = target.subresource.is_none() && query.flag("watch")?;
                 let verb = verb(request.method(), &target, is_watch)
                     .ok_or_else(|| StatusError::method_not_allowed(request.method()))?;
-                let action = Action::on(verb, &target);
+                let selected = selected_name(&target, &query);
+                let name = selected.as_deref().unwrap_or(target.name());
+                let action = Action::on(verb, &target, name);
                 if let Some(record) = &record {
                     record.asked(&identity, &action, Some(&target)).await;
                 }
-                access::authorize(&self.storage, &identity, &action).await?;
-                let call = Call::new(&identity.user, target, verb, query, request, record);
+                self.authorize(&identity, &action, record.as_deref()).await?;
+                let call = Call::new(identity, target, verb, query, request, record);
                 let lasts = if call.is_stream() { Lasts::AsLongAsWanted } else { Lasts::Once };
                 Ok((self.respond_and_note(call).await?, lasts))
             }
             route => {
                 let (parts, body) = request.into_parts();
                 let method = parts.method.as_str().to_ascii_lowercase();
+                let path = canonical_path(parts.uri.path());
                 let action = match &route {
-                    Route::Review(review) => review.action(),
-                    _ => Action { verb: &method, object: Object::Path(parts.uri.path()) },
+                    Route::Review { review, namespace } => review.action(namespace),
+                    _ => Action { verb: &method, object: Object::Path(&path) },
                 };
                 if let Some(record) = &record {
                     record.asked(&identity, &action, None).await;
                 }
-                access::authorize(&self.storage, &identity, &action).await?;
+                self.authorize(&identity, &action, record.as_deref()).await?;
                 if matches!(route, Route::Images) {
-                    let _place = self.load.stream()?;
+                    let _place = self.load.stream(record)?;
                     let reply = endpoints::respond(self, route, &identity, &parts, body).await?;
                     return Ok((reply, Lasts::Once));
                 }
@@ -181,8 +188,12 @@ impl Service {
         }
         let token = bearer(headers).ok_or_else(StatusError::unauthorized)?;
         let audience = [ISSUER.to_owned()];
-        let proof = self.tokens.judge(&self.storage, self.cluster.as_ref(), token, &audience).await;
-        match proof {
+        let judging = self.tokens.judge(&self.storage, self.cluster.as_ref(), token, &audience);
+        // Whoever it may be: all who have yet to prove it share the turns of one user.
+        let place = self.load.request(ANONYMOUS).await?;
+        let proof = tokio::time::timeout(limits::REQUEST, judging).await;
+        drop(place);
+        match proof.unwrap_or_else(|_| Err(Doubt::Unknown(too_slow()))) {
             Ok(proof) => Ok(Arc::new(proof.identity)),
             Err(Doubt::Rejected(why)) => {
                 tracing::debug!(why, "a token was rejected");
@@ -190,6 +201,28 @@ impl Service {
             }
             Err(Doubt::Unknown(error)) => Err(error),
         }
+    }
+
+    /// The second stage: refuses what the client may not do.
+    async fn authorize(
+        &self,
+        identity: &Identity,
+        action: &Action<'_>,
+        record: Option<&Record>,
+    ) -> Result<(), StatusError> {
+        let decided = if access::may_do_everything(identity) {
+            Ok(())
+        } else {
+            let _place = self.load.request(&identity.user).await?;
+            let deciding = access::authorize(&self.storage, identity, action);
+            tokio::time::timeout(limits::REQUEST, deciding)
+                .await
+                .unwrap_or_else(|_| Err(too_slow()))
+        };
+        if let Some(record) = record {
+            record.is_decided(decided.is_ok());
+        }
+        decided
     }
 
     /// Serves a request for objects and notes how that went.
@@ -303,9 +336,20 @@ fn version() -> serde_json::Value {
 async fn within_deadline(
     work: impl Future<Output = Result<Reply, StatusError>>,
 ) -> Result<Reply, StatusError> {
-    tokio::time::timeout(limits::REQUEST, work).await.unwrap_or_else(|_| {
-        Err(StatusError::timeout("Timeout: request did not complete within the allotted timeout"))
-    })
+    tokio::time::timeout(limits::REQUEST, work).await.unwrap_or_else(|_| Err(too_slow()))
+}
+
+fn too_slow() -> StatusError {
+    StatusError::timeout("Timeout: request did not complete within the allotted timeout")
+}
+
+/// The one object that a collection is asked for by its name, which roles may allow alone.
+fn selected_name(target: &Target, query: &Query) -> Option<String> {
+    if target.name.is_some() {
+        return None;
+    }
+    let selector = FieldSelector::parse(&target.kind, query.get("fieldSelector")?).ok()?;
+    selector.demanded_name().map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 mod signed;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::OnceLock};
 
 use http::{HeaderMap, header};
 use jiff::{SignedDuration, Timestamp};
@@ -19,7 +19,6 @@ use serde_json::{Value, json};
 use skein_consensus::Consistency;
 use skein_objects::{Reason, StatusError, registry};
 use skein_storage::Storage;
-use tokio::sync::OnceCell;
 
 use self::signed::SigningKey;
 use crate::{ClusterView, identity::Identity, limits};
@@ -103,7 +102,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
 /// Signs and judges tokens with the cluster's key for them, read once.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    key: OnceCell<SigningKey>,
+    key: OnceLock<SigningKey>,
 }
 
 impl Tokens {
@@ -123,23 +122,27 @@ impl Tokens {
 
     /// The key, made by whoever needs it first.
     async fn signing_key(&self, cluster: &dyn ClusterView) -> Result<&SigningKey, StatusError> {
-        let make = || async {
-            let offered = SigningKey::generate().map_err(StatusError::internal)?;
-            let kept = cluster.token_key(Some(offered)).await?;
-            let kept = kept.ok_or_else(|| StatusError::internal("the key was not kept"))?;
-            SigningKey::new(&kept).map_err(StatusError::internal)
-        };
-        self.key.get_or_try_init(make).await
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let offered = SigningKey::generate().map_err(StatusError::internal)?;
+        let kept = cluster.token_key(Some(offered)).await?;
+        self.keep(&kept.ok_or_else(|| StatusError::internal("the key was not kept"))?)
     }
 
     /// The key, if any token was ever issued.
     async fn known_key(&self, cluster: &dyn ClusterView) -> Result<&SigningKey, Doubt> {
-        let read = || async {
-            let kept = cluster.token_key(None).await?;
-            let kept = kept.ok_or(Doubt::Rejected("this cluster has issued no tokens"))?;
-            SigningKey::new(&kept).map_err(|error| StatusError::internal(error).into())
-        };
-        self.key.get_or_try_init(read).await
+        if let Some(key) = self.key.get() {
+            return Ok(key);
+        }
+        let kept = cluster.token_key(None).await?;
+        Ok(self.keep(&kept.ok_or(Doubt::Rejected("this cluster has issued no tokens"))?)?)
+    }
+
+    /// All who read the key read the same.
+    fn keep(&self, kept: &[u8]) -> Result<&SigningKey, StatusError> {
+        let key = SigningKey::new(kept).map_err(StatusError::internal)?;
+        Ok(self.key.get_or_init(|| key))
     }
 
     /// Who somebody is that has this token.
@@ -203,8 +206,10 @@ where
     for consistency in [Consistency::Any, Consistency::Linearizable] {
         match storage.get(registry().of::<T>(), namespace, name, consistency).await {
             Ok(found) => {
-                if found.decode::<T>()?.metadata().uid.as_ref() == Some(uid) {
-                    return Ok(true);
+                let object = found.decode::<T>()?;
+                let metadata = object.metadata();
+                if metadata.uid.as_ref() == Some(uid) {
+                    return Ok(!is_ended(metadata, Timestamp::now()));
                 }
             }
             Err(error) if error.reason == Reason::NotFound => {}
@@ -212,6 +217,12 @@ where
         }
     }
     Ok(false)
+}
+
+/// Whether an object was deleted some time ago and only waits for its finalizers.
+fn is_ended(metadata: &ObjectMeta, now: Timestamp) -> bool {
+    let deleted = metadata.deletion_timestamp.as_ref().map(|time| time.0.as_second());
+    deleted.is_some_and(|second| second + limits::TOKEN_LEEWAY_SECONDS < now.as_second())
 }
 
 /// Whom claims are about.
@@ -263,6 +274,8 @@ pub(crate) fn claims(
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
     use super::*;
 
     fn made(lifetime: i64) -> Claims {
@@ -300,6 +313,20 @@ mod tests {
         assert_eq!(check(&made(600), &["api".to_owned()], at(0)), others);
         let foreign = Claims { iss: "https://example.com".to_owned(), ..made(600) };
         assert!(check(&foreign, &ours, at(0)).is_err());
+    }
+
+    #[test]
+    fn what_was_deleted_a_while_ago_is_gone_whoever_still_holds_it() {
+        let now = Timestamp::from_second(1000).unwrap();
+        let deleted = |second| ObjectMeta {
+            deletion_timestamp: Some(Time(Timestamp::from_second(second).unwrap())),
+            ..ObjectMeta::default()
+        };
+        let leeway = limits::TOKEN_LEEWAY_SECONDS;
+        assert!(!is_ended(&ObjectMeta::default(), now));
+        assert!(!is_ended(&deleted(1030), now), "it has time to end");
+        assert!(!is_ended(&deleted(1000 - leeway), now));
+        assert!(is_ended(&deleted(999 - leeway), now));
     }
 
     #[test]

@@ -20,12 +20,12 @@ mod watch;
 use http::StatusCode;
 use skein_objects::{Part, StatusError};
 use skein_storage::Object;
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     access::admit,
     call::Call,
     form::Form,
+    load::StreamPlace,
     media,
     reply::{self, Reply},
     route::Verb,
@@ -75,7 +75,7 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
 pub(crate) async fn stream(
     service: &Service,
     call: &Call,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Reply, StatusError> {
     match call.target.subresource {
         Some(Subresource::Log) => log::log(service, call, permit).await,

@@ -167,11 +167,9 @@ impl Resources {
         };
         let covers = |one: &String| match one.split_once('/') {
             None => one == "*" || (one == resource && subresource.is_empty()),
-            Some((of, part)) => {
-                !subresource.is_empty()
-                    && (of == "*" || of == resource)
-                    && (part == "*" || part == subresource)
-            }
+            // Kubernetes takes all parts of a resource for the resource itself, too.
+            Some((of, "*")) => of == resource,
+            Some((of, part)) => part == subresource && (of == "*" || of == resource),
         };
         let is_named =
             self.resource_names.is_empty() || self.resource_names.iter().any(|one| one == name);
@@ -238,8 +236,9 @@ rules:
             ("jo", "get", of("", "configmaps", "", "shop", "a"), Level::Metadata),
             ("jo", "get", of("x.com", "configmaps", "", "shop", "a"), Level::RequestResponse),
             ("jo", "create", of("", "pods", "exec", "shop", "a"), Level::Request),
-            ("jo", "create", of("", "pods", "", "shop", "a"), Level::RequestResponse),
-            ("jo", "create", of("", "pods", "", "other", "a"), Level::Metadata),
+            ("jo", "create", of("", "pods", "", "shop", "a"), Level::Request),
+            ("jo", "create", of("", "services", "", "shop", "a"), Level::RequestResponse),
+            ("jo", "create", of("", "services", "", "other", "a"), Level::Metadata),
             ("jo", "patch", of("apps", "deployments", "", "other", "web"), Level::Request),
             ("jo", "patch", of("apps", "deployments", "scale", "other", "web"), Level::Request),
             ("jo", "patch", of("apps", "deployments", "", "other", "db"), Level::Metadata),

@@ -2,15 +2,14 @@
 
 use std::{
     net::SocketAddr,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use http::{HeaderName, HeaderValue, Request, StatusCode, header};
-use http_body_util::{BodyExt, Full};
-use hyper::body::{Body, Frame, SizeHint};
+use http_body_util::{BodyExt, BodyStream, Full, StreamBody};
+use hyper::body::Frame;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use skein_objects::{MediaType, parse};
@@ -22,8 +21,9 @@ use super::{
 use crate::{
     access::{Action, Object},
     identity::Identity,
-    reply::{Reply, ReplyBody},
-    route::Target,
+    limits,
+    reply::Reply,
+    route::{Target, canonical_path},
     server::Peer,
     service::Lasts,
     subresource::Subresource,
@@ -32,8 +32,8 @@ use crate::{
 /// Tells a client under which name its request is noted; one may give its own.
 const AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");
 
-/// Longest name that is taken over, in bytes.
-const AUDIT_ID_BYTES: usize = 64;
+/// Says that an object is left out because it is too large.
+const TRUNCATED: &str = "audit.k8s.io/truncated";
 
 /// One request.
 pub(crate) struct Record {
@@ -42,6 +42,7 @@ pub(crate) struct Record {
     uri: String,
     /// Its method, which is the verb of a path.
     method: String,
+    /// Its path, as rules know it.
     path: String,
     agent: Option<String>,
     peer: Option<SocketAddr>,
@@ -52,9 +53,13 @@ pub(crate) struct Record {
 /// What is known of it so far.
 #[derive(Default)]
 struct Noted {
+    /// Who asks; nobody knows, until there is proof.
+    identity: Option<Identity>,
     decision: Option<Decision>,
     /// The event, complete but for the stage.
     event: Value,
+    /// Whether there is nothing more to note.
+    is_complete: bool,
     /// Whether request and answer are objects that may be shown: not so with tokens, private keys
     /// and the questions about them.
     has_objects: bool,
@@ -62,24 +67,39 @@ struct Noted {
 
 impl Record {
     /// A request that has just come.
-    pub(crate) fn begin<B>(audit: &Arc<Audit>, request: &Request<B>) -> Arc<Self> {
+    pub(crate) fn begin<B>(
+        audit: &Arc<Audit>,
+        request: &Request<B>,
+        identity: Option<&Identity>,
+    ) -> Arc<Self> {
         let text = |name: HeaderName| {
             let value = request.headers().get(name)?.to_str().ok()?;
             Some(value.to_owned())
         };
-        let given = text(AUDIT_ID).filter(|id| !id.is_empty() && id.len() <= AUDIT_ID_BYTES);
+        let given = text(AUDIT_ID).filter(|id| (1..=limits::AUDIT_ID_BYTES).contains(&id.len()));
         let uri = request.uri();
         Arc::new(Self {
             audit: audit.clone(),
             id: given.unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
             uri: uri.path_and_query().map_or_else(String::new, ToString::to_string),
             method: request.method().as_str().to_ascii_lowercase(),
-            path: uri.path().to_owned(),
+            path: canonical_path(uri.path()),
             agent: text(header::USER_AGENT),
             peer: request.extensions().get::<Peer>().map(|peer| peer.0),
             received: Timestamp::now(),
-            noted: Mutex::default(),
+            noted: Mutex::new(Noted { identity: identity.cloned(), ..Noted::default() }),
         })
+    }
+
+    /// Notes who asks, once that is known.
+    pub(crate) fn is_by(&self, identity: &Identity) {
+        self.noted().identity = Some(identity.clone());
+    }
+
+    /// Notes whether the client may do it.
+    pub(crate) fn is_decided(&self, allowed: bool) {
+        let decision = if allowed { "allow" } else { "forbid" };
+        self.noted().annotate("authorization.k8s.io/decision", decision);
     }
 
     /// Notes who asks for what, before it is done.
@@ -108,7 +128,7 @@ impl Record {
         let has_objects = part.is_some_and(|part| part != Some(Subresource::Token));
         let event = {
             let mut noted = self.noted();
-            *noted = Noted { decision: Some(decision), event, has_objects };
+            (noted.decision, noted.event, noted.has_objects) = (Some(decision), event, has_objects);
             noted.at(Stage::RequestReceived)
         };
         if let Some(event) = event {
@@ -119,9 +139,12 @@ impl Record {
     /// Notes the object in the request, or the patch.
     pub(crate) fn sent(&self, bytes: &[u8], media: MediaType) {
         let mut noted = self.noted();
-        if noted.wants_request()
-            && let Ok(object) = parse(bytes, media)
-        {
+        if !noted.wants_request() {
+            return;
+        }
+        if bytes.len() > limits::AUDIT_OBJECT_BYTES {
+            noted.annotate(TRUNCATED, "true");
+        } else if let Ok(object) = parse(bytes, media) {
             let object = noted.shown(object);
             noted.event["requestObject"] = object;
         }
@@ -130,38 +153,28 @@ impl Record {
     /// Notes the answer, now or when it ends.
     pub(crate) async fn answered(self: Arc<Self>, reply: Reply, lasts: Lasts) -> Reply {
         if self.noted().decision.is_none() {
-            // Nobody found out who asks, or for what.
+            // It was refused before it was clear what it is about.
+            let identity = self.noted().identity.clone().unwrap_or_else(Identity::anonymous);
             let action = Action { verb: &self.method, object: Object::Path(&self.path) };
-            self.asked(&Identity::default(), &action, None).await;
+            self.asked(&identity, &action, None).await;
         }
-        let mut reply = self.with_id(reply);
+        let reply = self.with_id(reply);
         let code = reply.status();
         if !self.noted().wants(Level::Metadata) {
             return reply;
         }
-        let is_switched = code == StatusCode::SWITCHING_PROTOCOLS;
-        if is_switched || (lasts == Lasts::AsLongAsWanted && code.is_success()) {
+        if code == StatusCode::SWITCHING_PROTOCOLS || lasts == Lasts::AsLongAsWanted {
+            // What a stream says is its sender's. It is complete when nobody holds the record.
             let event = self.noted().with_status(code, None).at(Stage::ResponseStarted);
             if let Some(event) = event {
                 self.audit.write(event).await;
             }
-            return reply.map(|body| ReplyBody::new(Watched { body, record: Some(self) }));
+            return reply;
         }
-        let mut object = None;
-        if self.noted().wants_answer() || !code.is_success() {
-            let (parts, body) = reply.into_parts();
-            // It is whole already, but for lists, which are wanted whole.
-            let bytes = match body.collect().await {
-                Ok(collected) => collected.to_bytes(),
-                Err(error) => {
-                    tracing::debug!(%error, "an answer broke off");
-                    Bytes::new()
-                }
-            };
-            object = serde_json::from_slice::<Value>(&bytes).ok();
-            let body = Full::new(bytes).map_err(|never| match never {}).boxed_unsync();
-            reply = Reply::from_parts(parts, body);
-        }
+        let (reply, object) = match self.noted().wants_answer() || !code.is_success() {
+            true => read(reply).await,
+            false => (reply, None),
+        };
         let event = self.noted().with_status(code, object).at(Stage::ResponseComplete);
         if let Some(event) = event {
             self.audit.write(event).await;
@@ -181,7 +194,29 @@ impl Record {
     }
 }
 
+impl Drop for Record {
+    /// Nobody has anything to do with the request any more: a stream has ended, or the client was
+    /// gone before the answer.
+    fn drop(&mut self) {
+        let noted = self.noted.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if noted.is_complete {
+            return;
+        }
+        if noted.event["responseStatus"].is_null() {
+            noted.event["responseStatus"] = json!({"metadata": {}, "status": "Failure",
+                "message": "the client was gone before it was answered"});
+        }
+        if let Some(event) = noted.at(Stage::ResponseComplete) {
+            self.audit.write_now(event);
+        }
+    }
+}
+
 impl Noted {
+    fn annotate(&mut self, name: &str, value: &str) {
+        self.event["annotations"][name] = json!(value);
+    }
+
     fn wants(&self, level: Level) -> bool {
         self.decision.as_ref().is_some_and(|decision| decision.level >= level)
     }
@@ -220,14 +255,17 @@ impl Noted {
             }
         }
         self.event["responseStatus"] = status;
-        if let Some(object) = object.filter(|_| self.wants_answer()) {
-            self.event["responseObject"] = self.shown(object);
+        match object.filter(|_| self.wants_answer()) {
+            Some(object) => self.event["responseObject"] = self.shown(object),
+            None if self.wants_answer() => self.annotate(TRUNCATED, "true"),
+            None => {}
         }
         self
     }
 
     /// The event of a stage, if the policy wants it.
     fn at(&mut self, stage: Stage) -> Option<Bytes> {
+        self.is_complete |= stage == Stage::ResponseComplete;
         let decision = self.decision.as_ref()?;
         if decision.level == Level::None || decision.omitted.contains(&stage) {
             return None;
@@ -236,6 +274,31 @@ impl Noted {
         self.event["stageTimestamp"] = json!(time(Timestamp::now()));
         Some(format!("{}\n", self.event).into())
     }
+}
+
+/// An answer, and the object in it if it is not too large to be noted.
+async fn read(reply: Reply) -> (Reply, Option<Value>) {
+    let (parts, mut body) = reply.into_parts();
+    let mut bytes = Vec::new();
+    loop {
+        match body.frame().await {
+            None => break,
+            Some(Ok(frame)) => bytes.extend(frame.into_data().unwrap_or_default()),
+            // What broke off goes on to break off.
+            Some(Err(error)) => {
+                let rest = stream::iter([Ok(Frame::data(bytes.into())), Err(error)]);
+                return (Reply::from_parts(parts, StreamBody::new(rest).boxed_unsync()), None);
+            }
+        }
+        if bytes.len() > limits::AUDIT_OBJECT_BYTES {
+            let begun = stream::iter([Ok(Frame::data(Bytes::from(bytes)))]);
+            let rest = StreamBody::new(begun.chain(BodyStream::new(body)));
+            return (Reply::from_parts(parts, rest.boxed_unsync()), None);
+        }
+    }
+    let object = serde_json::from_slice(&bytes).ok();
+    let body = Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync();
+    (Reply::from_parts(parts, body), object)
 }
 
 /// Microseconds, as in Kubernetes.
@@ -262,50 +325,4 @@ fn reference(action: &Action<'_>, target: Option<&Target>) -> Option<Value> {
         }
     }
     Some(reference)
-}
-
-/// A body whose end is noted, however it comes.
-struct Watched {
-    body: ReplyBody,
-    record: Option<Arc<Record>>,
-}
-
-impl Watched {
-    fn ended(&mut self) {
-        if let Some(record) = self.record.take()
-            && let Some(event) = record.noted().at(Stage::ResponseComplete)
-        {
-            record.audit.write_now(event);
-        }
-    }
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = std::io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        if frame.is_none() {
-            self.ended();
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        self.ended();
-    }
 }

@@ -41,9 +41,14 @@ impl Service {
 
     async fn attempt(&self, call: &Call) -> Result<Reply, StatusError> {
         if call.is_stream() {
-            return within_deadline(verbs::stream(self, call, self.load.stream()?)).await;
+            return within_deadline(verbs::stream(
+                self,
+                call,
+                self.load.stream(call.record.clone())?,
+            ))
+            .await;
         }
-        let _place = self.load.request(&call.user).await?;
+        let _place = self.load.request(&call.identity.user).await?;
         within_deadline(verbs::read(self, call)).await
     }
 
@@ -51,7 +56,7 @@ impl Service {
         if let Some(impairment) = self.cluster.impairment() {
             return Err(StatusError::service_unavailable(impairment.writes));
         }
-        let place = self.load.request(&call.user).await?;
+        let place = self.load.request(&call.identity.user).await?;
         let result = within_deadline(verbs::write(self, call)).await;
         drop(place);
         match self.cluster.impairment() {

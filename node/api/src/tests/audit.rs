@@ -21,10 +21,9 @@ rules:
   omitManagedFields: true
   omitStages: [RequestReceived]
   resources: [{resources: [configmaps, serviceaccounts/token]}]
-- level: Request
-  omitStages: [RequestReceived]
-  resources: [{resources: [serviceaccounts]}]
 - level: Metadata
+  resources: [{resources: [pods, serviceaccounts]}]
+- level: RequestResponse
 ";
 
 async fn start(directory: &Path) -> Api {
@@ -122,20 +121,22 @@ async fn no_token_and_no_key_is_ever_noted() {
     let reviews = "/apis/authentication.k8s.io/v1/tokenreviews";
     client.post(reviews, &json!({"spec": {"token": token}})).await.ok();
     let user = json!({"user": "ann", "lifetimeSeconds": 60});
-    client.post("/skein/v1/kubeconfig", &user).await.ok();
+    let key = client.post("/skein/v1/kubeconfig", &user).await.ok()["key"].to_string();
     let bearer = format!("Bearer {token}");
     let headers = [(header::AUTHORIZATION, bearer.as_str())];
     let robot = api.client_with(None);
     assert_eq!(robot.send("GET", "/metrics", &headers, Bytes::new()).await.code, 403);
     assert_eq!(robot.get("/metrics").await.code, 401);
-    let events = events(directory.path(), 10).await;
+    let events = events(directory.path(), 11).await;
     let text = std::fs::read_to_string(directory.path().join("audit.log")).unwrap();
-    assert!(!text.contains(token), "{text}");
-    assert!(events.iter().all(|event| event["requestURI"] == accounts
-        || (event["requestObject"].is_null() && event["responseObject"].is_null())));
+    assert!(!text.contains(token) && !text.contains(&key), "{text}");
     let user = |event: &Value| event["user"]["username"].as_str().unwrap().to_owned();
     let last = &events[events.len() - 2..];
-    assert_eq!(last.iter().map(user).collect::<Vec<_>>(), ["", ""], "nobody knows who: {last:?}");
+    assert_eq!(
+        last.iter().map(user).collect::<Vec<_>>(),
+        ["system:anonymous"; 2],
+        "nobody knows who: {last:?}"
+    );
     assert_eq!(last[1]["responseStatus"]["code"], 401);
     let refused = &events[events.len() - 3];
     assert_eq!(user(refused), "system:serviceaccount:default:robot");
@@ -146,15 +147,36 @@ async fn no_token_and_no_key_is_ever_noted() {
 async fn a_watch_is_noted_when_it_begins_and_when_it_ends() {
     let directory = tempfile::tempdir().unwrap();
     let api = start(directory.path()).await;
-    let watch = api.client().watch("/api/v1/namespaces/default/pods?watch=true").await;
+    let client = api.client();
+    let watch = client.watch("/api/v1/namespaces/default/pods?watch=true").await;
     let begun = events(directory.path(), 2).await;
     let stages: Vec<_> = begun.iter().map(|event| event["stage"].as_str().unwrap()).collect();
     assert_eq!(stages, ["RequestReceived", "ResponseStarted"]);
     assert_eq!(begun[1]["verb"], "watch");
-    drop(watch);
+    drop((watch, client));
     let ended = events(directory.path(), 3).await;
     assert_eq!(ended[2]["stage"], "ResponseComplete");
     assert_eq!(ended[2]["auditID"], begun[0]["auditID"]);
+}
+
+#[tokio::test]
+async fn what_nobody_waits_for_and_what_is_refused_early_is_noted_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let api = start(directory.path()).await;
+    let impersonate = [(HeaderName::from_static("impersonate-user"), "eve")];
+    let refused = api.client().send("GET", "//api/v1/%70ods", &impersonate, Bytes::new()).await;
+    assert_eq!(refused.code, 403);
+    let noted = events(directory.path(), 2).await;
+    assert_eq!(noted[1]["user"]["username"], "admin");
+    assert_eq!(noted[1]["responseStatus"]["code"], 403);
+    // A request whose body never ends, and whose client goes.
+    let configmaps = "/api/v1/namespaces/default/configmaps";
+    let headers = [(header::CONTENT_TYPE, "application/json"), (header::CONTENT_LENGTH, "100")];
+    api.client().abandon("POST", configmaps, &headers, "{").await;
+    let noted = events(directory.path(), 3).await;
+    let status = &noted[2]["responseStatus"];
+    assert_eq!(noted[2]["verb"], "create", "{noted:?}");
+    assert_ne!(status["code"], 201);
 }
 
 #[tokio::test]
@@ -165,13 +187,21 @@ async fn what_is_queued_is_written_before_the_log_ends() {
     let audit = Arc::new(Audit::start(POLICY.as_bytes(), log(path.clone())).unwrap());
     for _ in 0..100 {
         let request = http::Request::get("/metrics").body(()).unwrap();
-        let record = crate::audit::Record::begin(&audit, &request);
+        let record = crate::audit::Record::begin(&audit, &request, None);
         let reply = crate::reply::json_value(http::StatusCode::OK, &json!({}));
         record.answered(reply, crate::service::Lasts::Once).await;
     }
+    // One whose client is gone before the answer.
+    let request = http::Request::get("/metrics").body(()).unwrap();
+    let record = crate::audit::Record::begin(&audit, &request, None);
+    let action =
+        crate::access::Action { verb: "get", object: crate::access::Object::Path("/metrics") };
+    record.asked(&crate::Identity::default(), &action, None).await;
+    drop(record);
     drop(audit);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert_eq!(text.lines().count(), 200, "both stages of each");
+    assert_eq!(text.lines().count(), 202, "both stages of each");
+    assert!(text.lines().last().unwrap().contains("the client was gone"), "{text}");
     let nowhere = directory.path().join("none/audit.log");
     let error = Audit::start(POLICY.as_bytes(), log(nowhere)).err().unwrap().to_string();
     assert!(error.contains("none/audit.log cannot be opened"), "{error}");

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use skein_consensus::{MemoryStore, SharedStore};
 use skein_objects::StatusError;
 use skein_storage::Storage;
-use tokio::{net::TcpStream, task::JoinSet};
+use tokio::{io::AsyncWriteExt, net::TcpStream, task::JoinSet};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use tokio_tungstenite::{WebSocketStream, tungstenite::ClientRequestBuilder};
 use tokio_util::sync::CancellationToken;
@@ -191,6 +191,24 @@ impl Client {
         let response = self.open("GET", path, &headers, Bytes::new()).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");
         Lines { body: response.into_body(), read: Vec::new() }
+    }
+
+    /// Sends the beginning of a request and leaves.
+    pub(super) async fn abandon(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(header::HeaderName, &str)],
+        begun: &str,
+    ) {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let connector = TlsConnector::from(self.tls.clone());
+        let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+        let lines: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let text = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{lines}\r\n{begun}");
+        stream.write_all(text.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
     }
 
     /// A WebSocket of one protocol.

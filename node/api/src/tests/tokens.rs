@@ -91,7 +91,10 @@ async fn a_token_that_does_not_hold_opens_nothing() {
     // Before the first is issued, too.
     assert_eq!(send(&api, "GET", PODS, "made.up.token", None).await.code, 401);
     let token = token(&client, json!({})).await;
-    let forged = format!("{}x", &token[..token.len() - 1]);
+    // Another character in the middle of the signature.
+    let middle = token.len() - 40;
+    let other = if token.as_bytes()[middle] == b'A' { "B" } else { "A" };
+    let forged = format!("{}{other}{}", &token[..middle], &token[middle + 1..]);
     for wrong in ["", "made.up.token", forged.as_str()] {
         assert_eq!(send(&api, "GET", PODS, wrong, None).await.code, 401, "{wrong:?}");
     }
@@ -197,6 +200,35 @@ async fn a_service_account_may_do_what_its_roles_say() {
     assert_eq!(send(&api, "GET", "/api/v1/pods", &token, None).await.code, 403);
     assert_eq!(send(&api, "GET", &format!("{PODS}?watch=true"), &token, None).await.code, 403);
 
+    // To make by applying takes both, to run a command more than looking, one name is allowed alone.
+    let patcher = json!({"metadata": {"name": "patcher"}, "rules": [
+        {"verbs": ["get", "patch"], "apiGroups": [""], "resources": ["pods", "pods/exec"]},
+        {"verbs": ["list", "watch"], "apiGroups": [""], "resources": ["configmaps"],
+            "resourceNames": ["settings"]}]});
+    client.post(&format!("{RBAC}/namespaces/default/roles"), &patcher).await.ok();
+    let binding = json!({"metadata": {"name": "patcher"},
+        "roleRef": {"kind": "Role", "name": "patcher"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}]});
+    client.post(&format!("{RBAC}/namespaces/default/rolebindings"), &binding).await.ok();
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "new"},
+        "spec": {"containers": [{"name": "main", "image": "hello"}]}});
+    let applied = format!("{PODS}/new?fieldManager=robot");
+    let bearer = format!("Bearer {token}");
+    let headers = [
+        (header::AUTHORIZATION, bearer.as_str()),
+        (header::CONTENT_TYPE, "application/apply-patch+yaml"),
+    ];
+    let body: Bytes = pod.to_string().into();
+    let refused = api.client_with(None).send("PATCH", &applied, &headers, body).await;
+    assert_eq!(refused.code, 403);
+    assert!(refused.text().contains("cannot create resource"), "{}", refused.text());
+    let exec = send(&api, "GET", &format!("{web}/exec?command=ls&stdout=true"), &token, None).await;
+    assert_eq!(exec.code, 403);
+    let maps = "/api/v1/namespaces/default/configmaps";
+    assert_eq!(send(&api, "GET", maps, &token, None).await.code, 403);
+    let one = format!("{maps}?fieldSelector=metadata.name%3Dsettings");
+    assert_eq!(send(&api, "GET", &one, &token, None).await.code, 200);
+
     // The questions are answered by the same rules.
     let subject = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
     for (verb, allowed) in [("list", true), ("delete", false)] {
@@ -206,6 +238,20 @@ async fn a_service_account_may_do_what_its_roles_say() {
         let said = client.post(subject, &json!({"spec": spec})).await.ok();
         assert_eq!(said["status"]["allowed"], allowed, "{said}");
     }
+    for spec in [
+        json!({"user": "system:anonymous"}),
+        json!({"groups": ["system:serviceaccounts"]}),
+        json!({"user": "eve", "groups": ["system:unauthenticated"]}),
+    ] {
+        let mut spec = spec;
+        spec["resourceAttributes"] = json!({"verb": "list", "resource": "secrets"});
+        let said = client.post(subject, &json!({"spec": spec})).await.ok();
+        assert_eq!(said["status"]["allowed"], false, "{said}");
+    }
+    let local = "/apis/authorization.k8s.io/v1/namespaces/default/localsubjectaccessreviews";
+    let attributes = json!({"verb": "list", "resource": "pods", "namespace": "other"});
+    let spec = json!({"user": "jo", "resourceAttributes": attributes});
+    assert_eq!(client.post(local, &json!({"spec": spec})).await.code, 422);
     let basic = json!({"metadata": {"name": "asks"}, "rules": [{"verbs": ["create"],
         "apiGroups": ["authorization.k8s.io"], "resources": ["*"]}]});
     client.post(&format!("{RBAC}/clusterroles"), &basic).await.ok();

@@ -10,16 +10,17 @@ mod streams;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use skein_objects::StatusError;
-use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{call::Call, reply::Reply, service::Service, subresource::Subresource};
+use crate::{
+    call::Call, load::StreamPlace, reply::Reply, service::Service, subresource::Subresource,
+};
 use handshake::Handshake;
 
 /// Hands the connection to whom it is asked to go to; it keeps its place as long as it lasts.
 pub(super) async fn connect(
     service: &Service,
     call: &Call,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Reply, StatusError> {
     let cancel = service.cancel.clone();
     let (conversation, reply) = match call.target.subresource {

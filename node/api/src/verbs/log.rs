@@ -3,12 +3,12 @@
 use futures::StreamExt;
 use jiff::Timestamp;
 use skein_objects::StatusError;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::pod::{container, node_of, pod};
 use crate::{
     call::Call,
     hosts::LogRequest,
+    load::StreamPlace,
     query::Query,
     reply::{Reply, stream},
     service::Service,
@@ -18,7 +18,7 @@ use crate::{
 pub(super) async fn log(
     service: &Service,
     call: &Call,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Reply, StatusError> {
     let target = &call.target;
     let pod = pod(service, call, target.name()).await?;

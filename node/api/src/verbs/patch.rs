@@ -13,9 +13,11 @@ use skein_storage::{Manager, Object, WriteOptions};
 
 use super::{answer, part_of};
 use crate::{
+    access::{self, Action},
     call::Call,
     media::{self, PatchType},
     reply::{self, Reply},
+    route::Verb,
     service::Service,
 };
 
@@ -113,6 +115,8 @@ async fn apply_config(
             return Err(StatusError::conflict(kind, name, why));
         }
     }
+    let creation = Action::on(Verb::Create, target, name);
+    access::authorize(&service.storage, &call.identity, &creation).await?;
     let new = checked(apply_new(kind, config, by)?)?;
     match service.storage.create(kind, namespace, new, options).await {
         // Somebody else was quicker.

@@ -13,7 +13,6 @@ use k8s_openapi::{
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use skein_objects::{StatusError, registry, selector::LabelSelector};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::pod::node_of;
 use crate::{
@@ -21,6 +20,7 @@ use crate::{
     body::RequestBody,
     call::Call,
     hosts::{ConnectRequest, Duplex},
+    load::StreamPlace,
     query::Version,
     reply::Reply,
     service::Service,
@@ -67,7 +67,7 @@ impl<'a> Asked<'a> {
 pub(super) async fn proxy(
     service: &Service,
     call: &Call,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Reply, StatusError> {
     let asked = Asked::parse(call.target.name())?;
     let Some(path) = path(call) else { return redirect_to_root(call) };
@@ -242,7 +242,7 @@ async fn send(
     service: &Service,
     connection: Box<dyn Duplex>,
     request: Request<RequestBody>,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Response<Incoming>, StatusError> {
     let handshake = http1::handshake(TokioIo::new(connection)).await;
     let (mut sender, connection) = handshake.map_err(|error| unreachable_pod(&error))?;

@@ -10,10 +10,7 @@ use jiff::Timestamp;
 use skein_consensus::{Consistency, Event, EventBatch, Record, Revision};
 use skein_objects::StatusError;
 use skein_storage::WatchEvents;
-use tokio::{
-    sync::OwnedSemaphorePermit,
-    time::{Instant, Interval, MissedTickBehavior},
-};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use super::list;
@@ -22,6 +19,7 @@ use crate::{
     filter::Filter,
     form::Form,
     limits,
+    load::StreamPlace,
     media::{self, JSON},
     query::{Query, Version},
     reply::{Reply, stream as stream_reply},
@@ -43,7 +41,7 @@ enum Start {
 pub(super) async fn watch(
     service: &Service,
     call: &Call,
-    permit: OwnedSemaphorePermit,
+    permit: StreamPlace,
 ) -> Result<Reply, StatusError> {
     let target = &call.target;
     let filter = Filter::new(&target.kind, target.name.as_deref(), &call.query)?;
@@ -135,7 +133,7 @@ struct Watch {
     cancel: CancellationToken,
     is_over: bool,
     /// Its place among the streams under way.
-    _place: OwnedSemaphorePermit,
+    _place: StreamPlace,
 }
 
 /// What is left to tell of the state the watch began with.

@@ -3,13 +3,13 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use skein_consensus::Key;
 use skein_objects::{canonical, registry};
-use tokio::sync::Semaphore;
 
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    body,
+    LoadLimits, body,
+    load::Load,
     media::Shape,
     route::{Route, Verb, route},
 };
@@ -23,7 +23,8 @@ fn start_of(text: &str) -> Result<Start, u16> {
         panic!("no objects")
     };
     let body = body::boxed(http_body_util::Empty::new());
-    let call = Call::new("nobody", target, Verb::Watch, query, http::Request::new(body), None);
+    let call =
+        Call::new(Arc::default(), target, Verb::Watch, query, http::Request::new(body), None);
     start(&call, bookmarks).map_err(|error| error.code)
 }
 
@@ -123,7 +124,7 @@ fn watch_of(batches: Vec<Result<EventBatch, StatusError>>, bookmarks: bool) -> W
         deadline: Instant::now() + limits::WATCH,
         cancel: CancellationToken::new(),
         is_over: false,
-        _place: Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap(),
+        _place: Load::new(LoadLimits::default()).stream(None).unwrap(),
     }
 }
 
