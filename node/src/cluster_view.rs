@@ -13,6 +13,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use skein_api::{ClusterView, Gauge, Impairment, UserCertificate};
 use skein_consensus::RaftStatus;
@@ -48,6 +49,8 @@ pub(crate) struct View {
     pub(crate) authority: Authority,
     pub(crate) storage: Storage,
     pub(crate) hosts: Arc<Hosts>,
+    /// What the agent and the controllers of this node count.
+    pub(crate) registry: Registry,
 }
 
 impl View {
@@ -87,6 +90,10 @@ impl ClusterView for View {
 
     fn gauges(&self) -> Vec<Gauge> {
         gauges::of(&self.raft.borrow(), &self.membership.members().borrow())
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     fn ready(&self) -> Result<(), String> {

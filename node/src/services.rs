@@ -7,9 +7,10 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use bytes::Bytes;
 use k8s_openapi::api::core::v1::Node;
+use prometheus_client::registry::Registry;
 use skein_agent::{Agent, AgentConfig, PodNetwork};
 use skein_api::{Api, ApiConfig, Audit};
-use skein_controllers::{ControllerConfig, LeaderContext};
+use skein_controllers::{ControllerConfig, LeaderContext, Metrics};
 use skein_net::{Handler, NodeId, Protocol, Transport};
 use skein_objects::Reason;
 use skein_runtime::ContainerRuntime;
@@ -83,8 +84,13 @@ impl Services {
             };
             core.transport.register(protocol, Arc::new(server));
         }
-        let api = api(core, agent.clone(), config.audit, cancel.clone());
-        lead(core, config.controllers, &tasks, cancel.clone());
+        let (metrics, mut registry) = (Metrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        if let Some(agent) = &agent {
+            agent.register_metrics(&mut registry);
+        }
+        let api = api(core, agent.clone(), registry, config.audit, cancel.clone());
+        lead(core, config.controllers, metrics, &tasks, cancel.clone());
         tasks.close();
         Self { api, agent, runtime, transport: core.transport.clone(), tasks, cancel }
     }
@@ -164,6 +170,7 @@ async fn end_pods(runtime: &dyn ContainerRuntime) {
 fn api(
     core: &Core,
     agent: Option<Agent>,
+    registry: Registry,
     audit: Option<Arc<Audit>>,
     cancel: CancellationToken,
 ) -> Api {
@@ -186,6 +193,7 @@ fn api(
         authority: Authority::new(core.store.clone()),
         storage: core.storage.clone(),
         hosts: hosts.clone(),
+        registry,
     };
     let config = ApiConfig { audit, ..ApiConfig::default() };
     Api::new(core.storage.clone(), hosts, Arc::new(view), config, cancel)
@@ -203,7 +211,13 @@ fn start_agent(
 }
 
 /// Decides for the cluster whenever this node leads, and is ready to while it holds a replica.
-fn lead(core: &Core, config: ControllerConfig, tasks: &TaskTracker, cancel: CancellationToken) {
+fn lead(
+    core: &Core,
+    config: ControllerConfig,
+    metrics: Metrics,
+    tasks: &TaskTracker,
+    cancel: CancellationToken,
+) {
     let liveness = core.node_liveness(tasks, cancel.clone());
     let store = core.store.clone();
     let node_name = core.name.clone();
@@ -214,6 +228,7 @@ fn lead(core: &Core, config: ControllerConfig, tasks: &TaskTracker, cancel: Canc
             node_name: node_name.clone(),
             liveness: liveness.clone(),
             config: config.clone(),
+            metrics: metrics.clone(),
         };
         skein_controllers::run(context, reign)
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::{Node, Pod};
+use prometheus_client::registry::Registry;
 use skein_objects::{StatusError, registry};
 use skein_runtime::{ContainerRuntime, RuntimeError};
 use skein_storage::{EventRecorder, Informer, Storage};
@@ -18,7 +19,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     AgentConfig, Conversation, ExecRequest, LogError, LogLines, LogRequest, PodNetwork, exec,
     host::{Health, Host, NetworkHealth},
-    limits, logs, node,
+    limits, logs,
+    metrics::{MeasuredRuntime, Metrics},
+    node,
     pods::{Pods, bound_to},
 };
 
@@ -45,6 +48,7 @@ impl Agent {
         let kind = registry().of::<Pod>();
         let pods = Informer::start(&storage, kind.clone(), own, &tasks, cancel.clone());
         let nodes = Informer::<Node>::whole(&storage, &tasks, cancel.clone());
+        let metrics = Metrics::new();
         let host = Arc::new(Host {
             starts: Arc::new(Semaphore::new(config.concurrent_starts.max(1))),
             pulls: Semaphore::new(limits::CONCURRENT_PULLS),
@@ -52,9 +56,10 @@ impl Agent {
             network_health: watch::Sender::new(NetworkHealth::NoRange),
             config,
             storage,
-            runtime,
+            runtime: Arc::new(MeasuredRuntime::new(runtime, metrics.clone())),
             network,
             recorder,
+            metrics,
         });
         let agent = Self { host: Arc::clone(&host), tasks, cancel };
         agent.run({
@@ -75,6 +80,11 @@ impl Agent {
                 () = task => {}
             }
         });
+    }
+
+    /// Puts what this host counts where Prometheus reads it.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        self.host.metrics.register(registry);
     }
 
     /// The log of a container of a pod on this host.

@@ -9,7 +9,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{AgentConfig, PodNetwork, limits};
+use crate::{AgentConfig, PodNetwork, limits, metrics::Metrics};
 
 /// What every worker of this host shares.
 pub(crate) struct Host {
@@ -18,6 +18,7 @@ pub(crate) struct Host {
     pub(crate) runtime: Arc<dyn ContainerRuntime>,
     pub(crate) network: Arc<dyn PodNetwork>,
     pub(crate) recorder: EventRecorder,
+    pub(crate) metrics: Metrics,
     /// Places for starting pods.
     pub(crate) starts: Arc<Semaphore>,
     /// Places for pulling images.

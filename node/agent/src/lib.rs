@@ -14,6 +14,7 @@ mod host;
 mod lifecycle;
 mod limits;
 mod logs;
+mod metrics;
 mod network;
 mod node;
 mod pod;

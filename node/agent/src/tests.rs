@@ -5,5 +5,6 @@ mod ephemeral;
 mod faults;
 mod host;
 mod lifetime;
+mod metrics;
 mod store;
 mod world;

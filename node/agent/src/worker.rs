@@ -30,6 +30,7 @@ use crate::{
     host::Host,
     lifecycle::{self, Action, Desired, Intent, Memory, Observed, Step},
     limits,
+    metrics::Share,
     pod::{PodDirectory, container_of},
     status::View,
 };
@@ -72,6 +73,9 @@ pub(crate) struct Worker {
     jobs: JoinSet<(Job, JobResult)>,
     slot: Option<OwnedSemaphorePermit>,
     listing: Listing,
+    share: Share,
+    /// Since when this host knows of a pod that has not run yet.
+    starts_since: Option<Timestamp>,
 }
 
 impl Worker {
@@ -93,6 +97,8 @@ impl Worker {
             directory: PodDirectory::new(&host.config.data_dir, &uid),
             desired: Desired::of(&pod),
             report: Report::new(&pod, now),
+            share: Share::new(host.metrics.clone()),
+            starts_since: (!began).then_some(now),
             host,
             assignments,
             hint,
@@ -211,6 +217,7 @@ impl Worker {
             }
         }
         self.release_slot();
+        self.share.count(&self.observed);
         let report_wake = self.begin_report();
         Some(earlier(wake, report_wake))
     }

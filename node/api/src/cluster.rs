@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use prometheus_client::registry::Registry;
 use serde_json::Value;
 use skein_objects::StatusError;
 
@@ -36,6 +37,9 @@ pub trait ClusterView: Send + Sync + 'static {
 
     /// Numbers about the cluster at this moment, for `/metrics`.
     fn gauges(&self) -> Vec<Gauge>;
+
+    /// What the parts of this node beside the API count, for `/metrics`.
+    fn registry(&self) -> &Registry;
 
     /// Whether this node can serve.
     ///

@@ -4,7 +4,10 @@
 use std::{fmt, time::Duration};
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::{
+        EncodeLabelSet,
+        text::{encode_eof, encode_registry},
+    },
     metrics::{
         counter::Counter,
         family::Family,
@@ -104,8 +107,8 @@ impl Metrics {
         }
     }
 
-    /// Everything as text, with these numbers of the moment.
-    pub(crate) fn encode(&self, gauges: &[Gauge]) -> Result<String, fmt::Error> {
+    /// Everything as text, with these numbers of the moment and what others count.
+    pub(crate) fn encode(&self, gauges: &[Gauge], others: &Registry) -> Result<String, fmt::Error> {
         let mut registry = Registry::default();
         let requests = "Requests about objects, by what they ask for and how they were answered";
         registry.register("apiserver_request", requests, self.requests.clone());
@@ -115,7 +118,9 @@ impl Metrics {
             registry.register(gauge.name, gauge.help, ConstGauge::new(gauge.value));
         }
         let mut text = String::new();
-        encode(&mut text, &registry)?;
+        encode_registry(&mut text, &registry)?;
+        encode_registry(&mut text, others)?;
+        encode_eof(&mut text)?;
         Ok(text)
     }
 }

@@ -261,7 +261,7 @@ impl Service {
             "Watches, followed logs and conversations with processes",
             streams,
         );
-        self.metrics.encode(&gauges)
+        self.metrics.encode(&gauges, self.cluster.registry())
     }
 
     /// The discovery documents of the kinds there are now.

@@ -1,7 +1,7 @@
 //! What the controllers of one term share: the fenced storage, the warm copies and the way to
 //! start tasks.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, hash::Hash, sync::Arc};
 
 use k8s_openapi::{
     api::{
@@ -16,9 +16,12 @@ use skein_storage::{Change, EventRecorder, Informer, Storage, View};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    context::LeaderContext,
     fence::Fenced,
     limits::{OWN_WRITES_DEADLINE, RESYNC},
+    metrics::Metrics,
     pod::Pod,
+    queue::Queue,
     reconcile::ObjectKey,
     standby::Standby,
 };
@@ -30,6 +33,7 @@ pub(crate) struct Cluster {
     pub(crate) storage: Storage,
     pub(crate) standby: Standby,
     pub(crate) host: String,
+    pub(crate) metrics: Metrics,
     pub(crate) tasks: TaskTracker,
     pub(crate) cancel: CancellationToken,
     pub(crate) namespaces: Informer<Namespace>,
@@ -45,7 +49,7 @@ impl Cluster {
     pub(crate) fn new(
         fence: Arc<Fenced>,
         standby: Standby,
-        host: String,
+        context: &LeaderContext,
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -59,7 +63,8 @@ impl Cluster {
             tasks: TaskTracker::new(),
             fence,
             standby,
-            host,
+            host: context.node_name.clone(),
+            metrics: context.metrics.clone(),
             cancel,
         }
     }
@@ -68,6 +73,11 @@ impl Cluster {
     pub(crate) fn recorder(&self, component: &str) -> EventRecorder {
         let cancel = self.cancel.clone();
         EventRecorder::start(&self.storage, component, &self.host, &self.tasks, cancel)
+    }
+
+    /// The queue of the controller of that name.
+    pub(crate) fn queue<K: Clone + Eq + Hash>(&self, name: &'static str) -> Arc<Queue<K>> {
+        Arc::new(Queue::new(self.metrics.queue(name)))
     }
 
     /// Runs `task` until it or the term ends.

@@ -7,7 +7,7 @@ use skein_consensus::SharedStore;
 use skein_scheduler::Strategy;
 use tokio::sync::watch;
 
-use crate::Standby;
+use crate::{Metrics, Standby};
 
 /// What the membership says about one node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,4 +74,6 @@ pub struct LeaderContext {
     pub liveness: watch::Receiver<Liveness>,
     /// The choices.
     pub config: ControllerConfig,
+    /// What the work is counted in.
+    pub metrics: Metrics,
 }

@@ -13,17 +13,19 @@ use skein_storage::{Change, Informer};
 
 use crate::{
     cluster::{Cluster, key_of},
-    queue::Queue,
     reconcile::{Next, Reconciler, work},
 };
 
 const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 const SERVICE_ACCOUNT: &str = "default";
 
+/// The controller's name.
+const NAME: &str = "defaults";
+
 /// Starts the controller for this term. Its keys are names of namespaces.
 pub(crate) fn start(cluster: &Cluster) {
     let accounts = cluster.standby.accounts.clone();
-    let queue: Arc<Queue<Arc<str>>> = Arc::default();
+    let queue = cluster.queue::<Arc<str>>(NAME);
     let all = {
         let (namespaces, queue) = (cluster.namespaces.clone(), queue.clone());
         move || {
@@ -60,7 +62,7 @@ impl Reconciler for Controller {
     type Key = Arc<str>;
 
     fn name(&self) -> &'static str {
-        "defaults"
+        NAME
     }
 
     async fn reconcile(&self, name: &Arc<str>) -> Result<Next, StatusError> {

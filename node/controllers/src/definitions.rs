@@ -17,14 +17,16 @@ use skein_storage::{Change, Client};
 use crate::{
     cluster::{Cluster, key_of},
     limits::EMPTYING_RECHECK,
-    queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
     writes::empty,
 };
 
+/// The controller's name.
+const NAME: &str = "definition";
+
 /// Starts the controller for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<ObjectKey>> = Arc::default();
+    let queue = cluster.queue::<ObjectKey>(NAME);
     let definitions = cluster.standby.definitions.clone();
     cluster.follow(&cluster.standby.definitions, {
         let queue = queue.clone();
@@ -56,7 +58,7 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     fn name(&self) -> &'static str {
-        "definition"
+        NAME
     }
 
     async fn reconcile(&self, (_, name): &ObjectKey) -> Result<Next, StatusError> {

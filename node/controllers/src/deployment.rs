@@ -22,14 +22,16 @@ use crate::{
     cluster::{Cluster, key_of},
     owner::{controller_of, is_controlled_by},
     pod::Group,
-    queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
 };
 use act::Actor;
 
+/// The controller's name.
+const NAME: &str = "deployment";
+
 /// Starts the controller for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<ObjectKey>> = Arc::default();
+    let queue = cluster.queue::<ObjectKey>(NAME);
     let all = {
         let (deployments, queue) = (cluster.deployments.clone(), queue.clone());
         move || deployments.list().iter().for_each(|object| queue.add(key_of(&object.metadata)))
@@ -77,7 +79,7 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     fn name(&self) -> &'static str {
-        "deployment"
+        NAME
     }
 
     async fn reconcile(&self, (namespace, name): &ObjectKey) -> Result<Next, StatusError> {

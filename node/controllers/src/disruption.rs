@@ -22,9 +22,12 @@ use crate::{
     reconcile::{Next, ObjectKey, Reconciler, work},
 };
 
+/// The controller's name.
+const NAME: &str = "disruption";
+
 /// Starts the controller for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<ObjectKey>> = Arc::default();
+    let queue = cluster.queue::<ObjectKey>(NAME);
     let budgets = cluster.budgets.clone();
     let all = {
         let (budgets, queue) = (budgets.clone(), queue.clone());
@@ -88,7 +91,7 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     fn name(&self) -> &'static str {
-        "disruption"
+        NAME
     }
 
     async fn reconcile(&self, (namespace, name): &ObjectKey) -> Result<Next, StatusError> {

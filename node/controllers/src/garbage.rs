@@ -18,7 +18,6 @@ use skein_objects::StatusError;
 
 use crate::{
     cluster::Cluster,
-    queue::Queue,
     reconcile::{Next, Reconciler, work},
     uid::Uid,
 };
@@ -26,9 +25,12 @@ use act::Actor;
 pub(crate) use graph::Graph;
 use index::Index;
 
+/// The controller's name.
+const NAME: &str = "garbage";
+
 /// Starts the collector for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<Uid>> = Arc::default();
+    let queue = cluster.queue::<Uid>(NAME);
     let graph = &cluster.standby.graph;
     graph.feed(&queue);
     let index = graph.index.clone();
@@ -46,7 +48,7 @@ impl Reconciler for Collector {
     type Key = Uid;
 
     fn name(&self) -> &'static str {
-        "garbage"
+        NAME
     }
 
     async fn reconcile(&self, uid: &Uid) -> Result<Next, StatusError> {

@@ -17,6 +17,7 @@ mod events;
 mod fence;
 mod garbage;
 mod limits;
+mod metrics;
 mod namespaces;
 mod nodes;
 mod owner;
@@ -37,5 +38,6 @@ mod uid;
 mod writes;
 
 pub use context::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, PodCidr};
+pub use metrics::Metrics;
 pub use run::run;
 pub use standby::Standby;

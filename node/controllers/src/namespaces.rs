@@ -10,7 +10,6 @@ use skein_storage::Change;
 use crate::{
     cluster::{Cluster, key_of},
     limits::EMPTYING_RECHECK,
-    queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
     writes::empty,
 };
@@ -18,9 +17,12 @@ use crate::{
 /// What a namespace holds until its content is gone.
 const FINALIZER: &str = "kubernetes";
 
+/// The controller's name.
+const NAME: &str = "namespace";
+
 /// Starts the controller for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<ObjectKey>> = Arc::default();
+    let queue = cluster.queue::<ObjectKey>(NAME);
     let namespaces = cluster.namespaces.clone();
     cluster.follow(&cluster.namespaces, {
         let (queue, namespaces) = (queue.clone(), namespaces.clone());
@@ -59,7 +61,7 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     fn name(&self) -> &'static str {
-        "namespace"
+        NAME
     }
 
     async fn reconcile(&self, (_, name): &ObjectKey) -> Result<Next, StatusError> {

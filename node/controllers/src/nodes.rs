@@ -25,16 +25,18 @@ use crate::{
     context::{ControllerConfig, LeaderContext, Liveness},
     limits::UNKNOWN_NODE_GRACE,
     pod::Group,
-    queue::Queue,
     reconcile::{Next, Reconciler, work},
 };
 use act::Actor;
 use plan::{Observed, Verdict};
 
+/// The controller's name.
+const NAME: &str = "node";
+
 /// Starts the controller for this term. Its keys are names of nodes, also of such that pods name
 /// but that are not there.
 pub(crate) fn start(cluster: &Cluster, context: &LeaderContext) {
-    let queue: Arc<Queue<Arc<str>>> = Arc::default();
+    let queue = cluster.queue::<Arc<str>>(NAME);
     let nodes = cluster.nodes.clone();
     let all = {
         let (nodes, queue) = (nodes.clone(), queue.clone());
@@ -95,7 +97,7 @@ impl Reconciler for Controller {
     type Key = Arc<str>;
 
     fn name(&self) -> &'static str {
-        "node"
+        NAME
     }
 
     async fn reconcile(&self, name: &Arc<str>) -> Result<Next, StatusError> {

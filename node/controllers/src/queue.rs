@@ -13,7 +13,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::backoff;
+use crate::{backoff, metrics::QueueMetrics};
 
 /// The queue. Shared by reference.
 pub(crate) struct Queue<K> {
@@ -24,27 +24,36 @@ pub(crate) struct Queue<K> {
 struct State<K> {
     ready: VecDeque<K>,
     queued: HashSet<K>,
-    active: HashSet<K>,
+    /// Since when each is worked on.
+    active: HashMap<K, Instant>,
     again: HashSet<K>,
     due: HashMap<K, Instant>,
     failures: HashMap<K, u32>,
+    metrics: QueueMetrics,
 }
 
-impl<K> Default for Queue<K> {
-    fn default() -> Self {
-        let state = State {
-            ready: VecDeque::new(),
-            queued: HashSet::new(),
-            active: HashSet::new(),
-            again: HashSet::new(),
-            due: HashMap::new(),
-            failures: HashMap::new(),
-        };
-        Self { state: Mutex::new(state), changed: Notify::new() }
+impl<K> Drop for State<K> {
+    /// Nothing waits in a queue that is gone.
+    fn drop(&mut self) {
+        self.metrics.depth.dec_by(self.ready.len().try_into().unwrap_or(i64::MAX));
     }
 }
 
 impl<K: Clone + Eq + Hash> Queue<K> {
+    /// An empty queue that is counted in `metrics`.
+    pub(crate) fn new(metrics: QueueMetrics) -> Self {
+        let state = State {
+            ready: VecDeque::new(),
+            queued: HashSet::new(),
+            active: HashMap::new(),
+            again: HashSet::new(),
+            due: HashMap::new(),
+            failures: HashMap::new(),
+            metrics,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
     /// Asks for a look at `key`.
     pub(crate) fn add(&self, key: K) {
         self.lock().add(key);
@@ -64,7 +73,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
             let due = {
                 let mut state = self.lock();
                 state.ripen(Instant::now());
-                if let Some(key) = state.take() {
+                if let Some(key) = state.take(Instant::now()) {
                     return key;
                 }
                 state.due.values().min().copied()
@@ -82,7 +91,7 @@ impl<K: Clone + Eq + Hash> Queue<K> {
     /// Ends the work on `key`; after a failure it comes back by itself.
     pub(crate) fn done(&self, key: &K, failed: bool) {
         let mut state = self.lock();
-        state.active.remove(key);
+        state.end(key, Instant::now());
         let again = state.again.remove(key);
         if failed {
             let pause = state.fail(key);
@@ -104,11 +113,13 @@ impl<K: Clone + Eq + Hash> Queue<K> {
 
 impl<K: Clone + Eq + Hash> State<K> {
     fn add(&mut self, key: K) {
-        if self.active.contains(&key) {
+        if self.active.contains_key(&key) {
             self.again.insert(key);
         } else if !self.is_failing(&key) && self.queued.insert(key.clone()) {
             self.due.remove(&key);
             self.ready.push_back(key);
+            self.metrics.depth.inc();
+            self.metrics.adds.inc();
         }
     }
 
@@ -139,17 +150,25 @@ impl<K: Clone + Eq + Hash> State<K> {
         }
     }
 
-    fn take(&mut self) -> Option<K> {
+    fn take(&mut self, now: Instant) -> Option<K> {
         let key = self.ready.pop_front()?;
+        self.metrics.depth.dec();
         self.queued.remove(&key);
-        self.active.insert(key.clone());
+        self.active.insert(key.clone(), now);
         Some(key)
+    }
+
+    fn end(&mut self, key: &K, now: Instant) {
+        if let Some(since) = self.active.remove(key) {
+            self.metrics.work.observe(now.duration_since(since).as_secs_f64());
+        }
     }
 
     fn fail(&mut self, key: &K) -> Duration {
         let failures = self.failures.entry(key.clone()).or_default();
         let pause = backoff::pause(*failures);
         *failures = failures.saturating_add(1);
+        self.metrics.retries.inc();
         pause
     }
 }
@@ -157,7 +176,11 @@ impl<K: Clone + Eq + Hash> State<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::limits::BACKOFF;
+    use crate::{Metrics, limits::BACKOFF};
+
+    fn queue() -> Queue<&'static str> {
+        Queue::new(Metrics::default().queue("test"))
+    }
 
     async fn is_empty(queue: &Queue<&str>) -> bool {
         tokio::time::timeout(Duration::ZERO, queue.next()).await.is_err()
@@ -165,7 +188,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_is_worked_on_once_however_often_it_is_added() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add("a");
         queue.add("a");
         assert_eq!(queue.next().await, "a");
@@ -174,7 +197,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_key_added_during_its_work_comes_back_after_it() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add("a");
         let key = queue.next().await;
         queue.add("a");
@@ -185,7 +208,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failing_key_waits_twice_as_long_each_time_whatever_happens_meanwhile() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add("a");
         let mut pauses = Vec::new();
         for _ in 0..4 {
@@ -201,7 +224,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn success_forgets_earlier_failures() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add("a");
         for failed in [true, true, false, true] {
             let key = queue.next().await;
@@ -214,8 +237,23 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_waits_is_counted_until_the_queue_is_gone() {
+        let metrics = Metrics::default().queue("test");
+        let queue = Queue::new(metrics.clone());
+        queue.add("a");
+        queue.add("b");
+        queue.add("b");
+        assert_eq!((metrics.depth.get(), metrics.adds.get()), (2, 2));
+        let key = queue.next().await;
+        queue.done(&key, true);
+        assert_eq!((metrics.depth.get(), metrics.retries.get()), (1, 1));
+        drop(queue);
+        assert_eq!(metrics.depth.get(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_earliest_of_several_appointments_counts() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add_after("a", Duration::from_secs(9));
         queue.add_after("a", Duration::from_secs(3));
         queue.add_after("a", Duration::from_secs(6));

@@ -17,15 +17,17 @@ use skein_storage::Change;
 use crate::{
     cluster::{Cluster, key_of},
     pod::{Group, Pod},
-    queue::Queue,
     reconcile::{Next, ObjectKey, Reconciler, work},
     selector::Selector,
 };
 use act::Actor;
 
+/// The controller's name.
+const NAME: &str = "replicaset";
+
 /// Starts the controller for this term.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<ObjectKey>> = Arc::default();
+    let queue = cluster.queue::<ObjectKey>(NAME);
     let sets = cluster.sets.clone();
     let all = {
         let (sets, queue) = (sets.clone(), queue.clone());
@@ -82,7 +84,7 @@ impl Reconciler for Controller {
     type Key = ObjectKey;
 
     fn name(&self) -> &'static str {
-        "replicaset"
+        NAME
     }
 
     async fn reconcile(&self, key: &ObjectKey) -> Result<Next, StatusError> {

@@ -11,16 +11,18 @@ use skein_storage::WriteOptions;
 
 use crate::{
     cluster::Cluster,
-    queue::Queue,
     reconcile::{Next, Reconciler, work},
 };
+
+/// The controller's name.
+const NAME: &str = "roles";
 
 /// A list of roles and bindings.
 const DEFAULTS: &str = include_str!("roles/defaults.json");
 
 /// Starts the controller for this term. Its keys are places in the list.
 pub(crate) fn start(cluster: &Cluster) {
-    let queue: Arc<Queue<usize>> = Arc::default();
+    let queue = cluster.queue::<usize>(NAME);
     let objects = defaults();
     (0..objects.len()).for_each(|place| queue.add(place));
     let controller = Arc::new(Controller { cluster: cluster.clone(), objects });
@@ -42,7 +44,7 @@ impl Reconciler for Controller {
     type Key = usize;
 
     fn name(&self) -> &'static str {
-        "roles"
+        NAME
     }
 
     async fn reconcile(&self, place: &usize) -> Result<Next, StatusError> {

@@ -29,7 +29,7 @@ async fn term(context: &LeaderContext, cancel: CancellationToken) {
         () = cancel.cancelled() => false,
         ready = standby.catch_up(term) => ready,
     };
-    let cluster = Cluster::new(fenced, standby, context.node_name.clone(), cancel.clone());
+    let cluster = Cluster::new(fenced, standby, context, cancel.clone());
     if ready {
         tracing::info!(revision = %term, "leading: controllers start");
         defaults::start(&cluster);

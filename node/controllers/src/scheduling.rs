@@ -3,6 +3,7 @@
 //! The decision is `skein_scheduler::schedule`; this module observes, converts and writes. It
 //! decides about all pending pods at once whenever a pod or a node changed.
 
+mod account;
 mod convert;
 mod hold;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use crate::{
     uid::Uid,
     writes::concurrently,
 };
+use account::{Account, Ended};
 use convert::{bound_pod, node_view};
 use hold::Holds;
 
@@ -51,6 +53,7 @@ pub(crate) fn start(cluster: &Cluster, strategy: Strategy) {
         strategy,
         assumed: HashMap::new(),
         holds: Holds::default(),
+        account: Account::new(cluster.metrics.scheduler.clone(), SCHEDULER),
     };
     cluster.spawn(async move {
         loop {
@@ -67,6 +70,9 @@ pub(crate) fn start(cluster: &Cluster, strategy: Strategy) {
     });
 }
 
+/// A pod, the node it was given if there is one, and when that was written.
+type Written = (Arc<Pod>, Result<Option<Arc<str>>, StatusError>, Instant);
+
 struct Scheduler {
     cluster: Cluster,
     pods: Client<v1::Pod>,
@@ -76,13 +82,16 @@ struct Scheduler {
     assumed: HashMap<Uid, Arc<str>>,
     /// Pods whose last decision could not be written.
     holds: Holds,
+    account: Account,
 }
 
 impl Scheduler {
     /// Decides about all pending pods and writes the decisions. A pod is held back for a while if
     /// its write failed for another reason than that the pod had changed.
     async fn pass(&mut self) {
-        let pending = self.pending();
+        let began = Instant::now();
+        let (pending, held) = self.pending(began);
+        self.account.pending(pending.len(), 0, held);
         if pending.is_empty() {
             return;
         }
@@ -102,10 +111,12 @@ impl Scheduler {
                         this.refuse(&pod, &why.to_string()).await.map(|()| None)
                     }
                 };
-                (pod, written)
+                (pod, written, Instant::now())
             }
         });
-        for (pod, written) in concurrently(writes).await {
+        let written = concurrently(writes).await;
+        let unschedulable = self.note(&written, began);
+        for (pod, written, _) in written {
             match written {
                 Ok(node) => {
                     self.holds.release(&pod.uid);
@@ -121,20 +132,39 @@ impl Scheduler {
                 }
             }
         }
+        self.account.pending(0, unschedulable, self.holds.len());
     }
 
-    /// The pods that wait and are not held back, oldest first.
-    fn pending(&mut self) -> Vec<Arc<Pod>> {
+    /// Counts how a pass that began then has ended for each pod; returns how many found no room.
+    fn note(&mut self, written: &[Written], began: Instant) -> usize {
+        let mut unschedulable = 0;
+        for (pod, written, at) in written {
+            let how = match written {
+                Ok(Some(_)) => Ended::Scheduled,
+                Ok(None) => Ended::Unschedulable,
+                Err(_) => Ended::Error,
+            };
+            unschedulable += usize::from(how == Ended::Unschedulable);
+            self.account.ended(&pod.uid, how, began, *at);
+        }
+        unschedulable
+    }
+
+    /// The pods that wait and are not held back, oldest first, and how many are.
+    fn pending(&mut self, now: Instant) -> (Vec<Arc<Pod>>, usize) {
         let mut pending = self.cluster.pods.list_groups(&[Group::Waiting]);
         let waiting: HashSet<&Uid> = pending.iter().map(|pod| &pod.uid).collect();
         self.assumed.retain(|uid, _| waiting.contains(uid));
         pending.retain(|pod| !self.assumed.contains_key(&pod.uid));
-        self.holds.keep(&pending.iter().map(|pod| &pod.uid).collect());
-        let now = Instant::now();
+        let undecided = pending.iter().map(|pod| &pod.uid).collect();
+        self.holds.keep(&undecided);
+        self.account.wait(&undecided, now);
+        let all = pending.len();
         pending.retain(|pod| !self.holds.holds(&pod.uid, now));
+        let held = all - pending.len();
         // Names decide between those of one second: they are in order already.
         pending.sort_by_key(|pod| pod.created);
-        pending
+        (pending, held)
     }
 
     /// Everything that a decision depends on beside the pods it is about.

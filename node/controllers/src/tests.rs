@@ -15,13 +15,16 @@ use k8s_openapi::{
     },
     jiff::Timestamp,
 };
+use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;
 use skein_consensus::{MemoryStore, SharedStore};
 use skein_storage::{DeleteOptions, Storage};
 use tokio::{sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ControllerConfig, LeaderContext, Liveness, NodeLiveness, Standby, pod::seen, run};
+use crate::{
+    ControllerConfig, LeaderContext, Liveness, Metrics, NodeLiveness, Standby, pod::seen, run,
+};
 
 /// How long, in simulated time, a condition may take to come true.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -36,6 +39,7 @@ struct World {
     liveness: watch::Sender<Liveness>,
     leader: CancellationToken,
     tasks: JoinSet<()>,
+    metrics: Metrics,
 }
 
 impl World {
@@ -49,7 +53,8 @@ impl World {
         let storage = Storage::new(store.clone());
         let (liveness, _) = watch::channel(Liveness::default());
         let leader = CancellationToken::new();
-        let mut world = Self { store, storage, liveness, leader, tasks: JoinSet::new() };
+        let (tasks, metrics) = (JoinSet::new(), Metrics::default());
+        let mut world = Self { store, storage, liveness, leader, tasks, metrics };
         for name in names {
             world.set_alive(name, true);
         }
@@ -81,6 +86,7 @@ impl World {
             node_name: node_name.to_owned(),
             liveness: self.liveness.subscribe(),
             config: ControllerConfig::default(),
+            metrics: self.metrics.clone(),
         };
         self.leader = CancellationToken::new();
         self.tasks.spawn(run(context, self.leader.clone()));
@@ -92,6 +98,15 @@ impl World {
             changed.insert(name.to_owned(), NodeLiveness { alive, since: Timestamp::now() });
             *liveness = Arc::new(changed);
         });
+    }
+
+    /// What Prometheus would read.
+    fn scraped(&self) -> String {
+        let mut registry = Registry::default();
+        self.metrics.register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        text
     }
 
     /// Waits until the condition holds.

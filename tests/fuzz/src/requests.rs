@@ -36,7 +36,7 @@ pub(crate) fn request(bytes: &[u8]) {
         let api = Api::new(
             Storage::new(MemoryStore::new()),
             Arc::new(Hosts),
-            Arc::new(Cluster),
+            Arc::new(Cluster::default()),
             ApiConfig::default(),
             cancel.clone(),
         );

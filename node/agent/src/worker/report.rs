@@ -98,6 +98,7 @@ impl Worker {
             self.report.runtime = self.host.runtime_name();
         }
         self.report.built = status::build(&self.view(), &self.report.built);
+        self.note_start();
         if self.gone || self.memory.deleted {
             return None;
         }
@@ -123,6 +124,16 @@ impl Worker {
             (Job::Report, result)
         });
         None
+    }
+
+    /// Counts how long the pod took to run, once.
+    fn note_start(&mut self) {
+        if self.report.built.phase.as_deref() == Some("Pending") {
+            return;
+        }
+        if let Some(since) = self.starts_since.take() {
+            self.host.metrics.started(self.now().duration_since(since).as_secs_f64().max(0.0));
+        }
     }
 
     /// Whether all there is to tell is that the pod is being started.

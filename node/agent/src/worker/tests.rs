@@ -11,6 +11,7 @@ use super::*;
 use crate::{
     AgentConfig, SimulatedNetwork,
     host::{Health, NetworkHealth},
+    metrics::Metrics,
 };
 
 fn host(data: &TempDir) -> Arc<Host> {
@@ -27,6 +28,7 @@ fn host(data: &TempDir) -> Arc<Host> {
         storage,
         runtime: Arc::new(SimulatedRuntime::new(Timestamp::UNIX_EPOCH)),
         network: Arc::new(SimulatedNetwork::new()),
+        metrics: Metrics::new(),
     })
 }
 

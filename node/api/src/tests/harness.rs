@@ -12,6 +12,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use rustls::ClientConfig;
 use serde_json::{Value, json};
 use skein_consensus::{MemoryStore, SharedStore};
@@ -286,10 +287,18 @@ impl Lines {
 }
 
 /// A cluster that can be told to have lost its quorum.
-#[derive(Default)]
 pub(super) struct FakeCluster {
     pub(super) impairment: Mutex<Option<Impairment>>,
     token_key: Mutex<Option<Vec<u8>>>,
+    registry: Registry,
+}
+
+impl Default for FakeCluster {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        registry.register("workqueue_adds", "What another part counts", Counter::<u64>::default());
+        Self { impairment: Mutex::default(), token_key: Mutex::default(), registry }
+    }
 }
 
 #[async_trait]
@@ -300,6 +309,10 @@ impl ClusterView for FakeCluster {
 
     fn gauges(&self) -> Vec<Gauge> {
         vec![Gauge { name: "skein_raft_term", help: "The term", value: 7.0 }]
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     fn ready(&self) -> Result<(), String> {

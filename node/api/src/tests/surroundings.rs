@@ -25,6 +25,7 @@ async fn prometheus_reads_what_was_served() {
         "apiserver_request_duration_seconds_count{verb=\"LIST\",group=\"\",version=\"v1\",resource=\"configmaps\",subresource=\"\"} 1",
         "apiserver_longrunning_requests 0",
         "skein_raft_term 7",
+        "workqueue_adds_total 0",
     ] {
         assert!(text.contains(line), "{line} in {text}");
     }

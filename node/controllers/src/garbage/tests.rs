@@ -17,7 +17,7 @@ use super::{
     index::{Entry, Index, Owner},
     plan::{FOREGROUND, ORPHAN, Plan, plan},
 };
-use crate::{queue::Queue, uid::Uid};
+use crate::{Metrics, queue::Queue, uid::Uid};
 
 fn record(kind: &Kind, meta: &Value) -> Arc<Record> {
     let part = |part: &str| meta[part].as_str().unwrap_or_default();
@@ -141,7 +141,8 @@ async fn an_object_that_replaces_one_of_its_name_brings_up_the_dependents_of_the
     let changes: [&dyn Fn(&OfKind); 2] =
         [&|copy| copy.replace(listing(&present)), &|copy| copy.apply(changed.clone())];
     for change in changes {
-        let (index, queue) = (Arc::new(Index::default()), Arc::new(Queue::default()));
+        let (index, queue) =
+            (Arc::new(Index::default()), Arc::new(Queue::new(Metrics::default().queue("garbage"))));
         let listener = Arc::new(Mutex::new(Arc::downgrade(&queue)));
         let copy = OfKind { resource: sets.store_resource(), index: index.clone(), listener };
         copy.replace(listing(&former));

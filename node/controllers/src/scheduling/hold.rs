@@ -39,6 +39,11 @@ impl Holds {
         self.0.get(uid).is_some_and(|hold| hold.until > now)
     }
 
+    /// How many wait, or are tried again.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// When the first one has waited long enough.
     pub(super) fn next(&self) -> Option<Instant> {
         self.0.values().map(|hold| hold.until).min()

@@ -310,6 +310,31 @@ async fn a_pod_that_fits_nowhere_says_why_and_is_placed_once_it_fits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_leader_does_is_counted_and_what_waits_ends_with_its_term() {
+    let world = World::with_hosts(&["h1"]).await;
+    world.deploy("web", 3, "web:1").await;
+    world.until_rolled_out("web").await;
+    let mut large = deployment("large", 1, "web:1");
+    let selector = BTreeMap::from([("disk".to_owned(), "ssd".to_owned())]);
+    large.spec.as_mut().unwrap().template.spec.as_mut().unwrap().node_selector = Some(selector);
+    world.storage.typed().create(&large).await.unwrap();
+    let waits = "scheduler_pending_pods{queue=\"unschedulable\"} 1";
+    world.until("a pod waits", async |world| world.scraped().contains(waits)).await;
+    let text = world.scraped();
+    for line in [
+        "scheduler_schedule_attempts_total{result=\"scheduled\",profile=\"default-scheduler\"} 3",
+        "scheduler_pod_scheduling_sli_duration_seconds_count 3",
+        "scheduler_pending_pods{queue=\"active\"} 0",
+        "workqueue_depth{name=\"deployment\"} 0",
+        "workqueue_work_duration_seconds_count{name=\"replicaset\"}",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    world.leader.cancel();
+    world.until("nothing waits", async |world| !world.scraped().contains("{queue=")).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn deleting_a_deployment_takes_its_sets_and_pods_with_it() {
     for propagation in [None, Some(Propagation::Background), Some(Propagation::Foreground)] {
         let world = World::with_hosts(&["h1"]).await;

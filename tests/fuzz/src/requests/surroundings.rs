@@ -5,6 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use prometheus_client::registry::Registry;
 use serde_json::{Value, json};
 use skein_api::{
     ByteStream, ClusterView, ConnectRequest, Conversation, Duplex, ExecRequest, Gauge, HostProxy,
@@ -45,7 +46,8 @@ impl HostProxy for Hosts {
 }
 
 /// A cluster without worries.
-pub(super) struct Cluster;
+#[derive(Default)]
+pub(super) struct Cluster(Registry);
 
 #[async_trait]
 impl ClusterView for Cluster {
@@ -55,6 +57,10 @@ impl ClusterView for Cluster {
 
     fn gauges(&self) -> Vec<Gauge> {
         Vec::new()
+    }
+
+    fn registry(&self) -> &Registry {
+        &self.0
     }
 
     fn ready(&self) -> Result<(), String> {
