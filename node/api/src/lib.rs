@@ -10,6 +10,7 @@ mod api;
 mod body;
 mod call;
 mod cluster;
+mod conversion;
 mod discovery;
 mod endpoints;
 mod filter;
@@ -29,6 +30,7 @@ mod service;
 mod subresource;
 mod tls;
 mod verbs;
+mod webhook;
 
 #[cfg(test)]
 mod tests;

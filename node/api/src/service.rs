@@ -20,6 +20,7 @@ use crate::{
     access::{self, Attributes},
     body::RequestBody,
     call::Call,
+    conversion::{SharedConversions, WebhookConverter},
     discovery::Discovery,
     endpoints,
     identity::{Identity, authenticate, refuse_impersonation},
@@ -29,6 +30,7 @@ use crate::{
     query::Query,
     reply::{self, Reply},
     route::{Route, route, verb},
+    webhook::Webhooks,
 };
 
 /// What all requests share.
@@ -37,6 +39,8 @@ pub(crate) struct Service {
     pub(crate) hosts: Arc<dyn HostProxy>,
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) kinds: Kinds,
+    /// What watchers see in versions that webhooks make.
+    pub(crate) conversions: Arc<SharedConversions>,
     /// The discovery documents of the kinds there were last.
     discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
@@ -57,8 +61,13 @@ impl Service {
     ) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
+        let kinds = Kinds::start(&storage, &tasks, cancel.clone());
+        let webhooks = Webhooks::new(storage.clone(), hosts.clone());
+        let converter = WebhookConverter::new(webhooks, kinds.clone());
+        let storage = storage.converting(Arc::new(converter));
         Self {
-            kinds: Kinds::start(&storage, &tasks, cancel.clone()),
+            kinds,
+            conversions: Arc::new(SharedConversions::new(storage.clone())),
             storage,
             hosts,
             cluster,

@@ -1,9 +1,11 @@
 //! The API over real TLS against the in-memory store.
 
+mod conversion;
 mod custom;
 mod errors;
 mod evictions;
 mod harness;
+mod hook;
 mod hosts;
 mod inside;
 mod kubectl;
@@ -13,3 +15,4 @@ mod pages;
 mod pki;
 mod streams;
 mod surroundings;
+mod webhooks;
