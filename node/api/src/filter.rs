@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::Deserialize;
 use serde_json::Value;
-use skein_consensus::Record;
+use skein_consensus::{Key, Record};
 use skein_objects::{
     Kind, StatusError,
     selector::{FieldSelector, LabelSelector},
@@ -48,12 +48,23 @@ impl Filter {
 
     /// Whether it lets everything through.
     pub(crate) fn is_empty(&self) -> bool {
-        self.name.is_none() && self.labels.is_empty() && self.fields.is_empty()
+        self.name.is_none() && !self.looks_inside()
     }
 
-    /// Whether it lets this object through. Reads no more of it than it must.
+    /// Whether it lets objects of this name through, whatever is in them.
+    pub(crate) fn names(&self, key: &Key) -> bool {
+        self.name.as_deref().is_none_or(|name| *name == *key.name)
+    }
+
+    /// Whether it depends on more of an object than its name.
+    pub(crate) fn looks_inside(&self) -> bool {
+        !self.labels.is_empty() || !self.fields.is_empty()
+    }
+
+    /// Whether it lets this object through, which is in the version of its kind. Reads no more of it
+    /// than it must.
     pub(crate) fn matches(&self, record: &Record) -> bool {
-        if self.name.as_deref().is_some_and(|name| *name != *record.key.name) {
+        if !self.names(&record.key) {
             return false;
         }
         if !self.fields.is_empty() {

@@ -11,6 +11,7 @@ mod audit;
 mod body;
 mod call;
 mod cluster;
+mod conversion;
 mod discovery;
 mod endpoints;
 mod filter;
@@ -31,6 +32,7 @@ mod subresource;
 mod tls;
 mod tokens;
 mod verbs;
+mod webhook;
 
 #[cfg(test)]
 mod tests;

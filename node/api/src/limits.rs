@@ -126,3 +126,38 @@ pub(crate) const AUDIT_ID_BYTES: usize = 64;
 
 /// How far the clocks of the host that issued a token and of the one that judges it may differ.
 pub(crate) const TOKEN_LEEWAY_SECONDS: i64 = 60;
+
+/// How long a webhook that converts may take for one batch, as in Kubernetes.
+pub(crate) const WEBHOOK: Duration = Duration::from_secs(30);
+
+/// Most bytes of a webhook's answer: several times what is sent at once.
+pub(crate) const WEBHOOK_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// How much of an answer that is no success is repeated in the error, in characters.
+pub(crate) const WEBHOOK_SAID: usize = 256;
+
+/// Calls of one webhook under way at once; further ones wait, within their time. A webhook is a small
+/// program, and calls carry many objects.
+pub(crate) const WEBHOOK_CALLS: usize = 16;
+
+/// Connections to one webhook that are kept for the next call.
+pub(crate) const WEBHOOK_CONNECTIONS: usize = 4;
+
+/// Webhooks that connections are kept to; beyond, the memory starts afresh.
+pub(crate) const WEBHOOKS: usize = 64;
+
+/// Pods of a Service that a call of a webhook tries.
+pub(crate) const WEBHOOK_ENDPOINTS: usize = 3;
+
+/// Most objects, and most bytes of them, that are sent to a webhook at once. An object that is larger
+/// goes alone.
+pub(crate) const CONVERSION_OBJECTS: usize = 500;
+pub(crate) const CONVERSION_BYTES: usize = 3 * 1024 * 1024;
+
+/// Batches of one list that are converted at once.
+pub(crate) const CONVERSION_BATCHES: usize = 4;
+
+/// Most conversions, and most bytes of what they were made of, that are remembered for watchers who
+/// see the same a moment later; beyond, the memory starts afresh.
+pub(crate) const SHARED_CONVERSIONS: usize = 4096;
+pub(crate) const SHARED_CONVERSION_BYTES: usize = 16 * 1024 * 1024;

@@ -21,6 +21,7 @@ use crate::{
     audit::Record,
     body::RequestBody,
     call::Call,
+    conversion::{SharedConversions, WebhookConverter},
     discovery::Discovery,
     endpoints,
     identity::{ANONYMOUS, Identity, refuse_impersonation},
@@ -32,6 +33,7 @@ use crate::{
     reply::{self, Reply},
     route::{Route, Target, canonical_path, route, verb},
     tokens::{Doubt, ISSUER, Tokens, bearer},
+    webhook::Webhooks,
 };
 
 /// How long an answer goes on.
@@ -50,6 +52,8 @@ pub(crate) struct Service {
     pub(crate) cluster: Arc<dyn ClusterView>,
     pub(crate) kinds: Kinds,
     pub(crate) tokens: Tokens,
+    /// What watchers see in versions that webhooks make.
+    pub(crate) conversions: Arc<SharedConversions>,
     /// The discovery documents of the kinds there were last.
     discovery: Mutex<Option<Arc<Discovery>>>,
     metrics: Metrics,
@@ -71,9 +75,14 @@ impl Service {
     ) -> Self {
         let tasks = TaskTracker::new();
         tasks.close();
+        let kinds = Kinds::start(&storage, &tasks, cancel.clone());
+        let webhooks = Webhooks::new(storage.clone(), hosts.clone());
+        let converter = WebhookConverter::new(webhooks, kinds.clone());
+        let storage = storage.converting(Arc::new(converter));
         Self {
-            kinds: Kinds::start(&storage, &tasks, cancel.clone()),
             tokens: Tokens::default(),
+            kinds,
+            conversions: Arc::new(SharedConversions::new(storage.clone())),
             storage,
             hosts,
             cluster,

@@ -1,10 +1,12 @@
 //! The API over real TLS against the in-memory store.
 
 mod audit;
+mod conversion;
 mod custom;
 mod errors;
 mod evictions;
 mod harness;
+mod hook;
 mod hosts;
 mod inside;
 mod kubectl;
@@ -15,3 +17,4 @@ mod pki;
 mod streams;
 mod surroundings;
 mod tokens;
+mod webhooks;

@@ -33,6 +33,9 @@ use crate::{
     subresource::Subresource,
 };
 
+pub(crate) use pod::node_of;
+pub(crate) use proxy::ready_endpoints;
+
 /// Serves a request that looks at objects as they are now.
 pub(crate) async fn read(service: &Service, call: &Call) -> Result<Reply, StatusError> {
     match (call.verb, call.target.subresource) {

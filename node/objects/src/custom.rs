@@ -4,6 +4,7 @@
 //! from the compiled form.
 
 mod columns;
+mod conversion;
 mod json_path;
 mod schema;
 mod structural;
@@ -25,6 +26,7 @@ use crate::lifecycle::Part;
 use crate::strategy::Strategy;
 use crate::table::Column;
 use columns::CustomColumn;
+pub use conversion::Conversion;
 pub(crate) use json_path::JsonPath;
 use schema::Schema;
 pub(crate) use structural::validate as validate_structural;
@@ -40,6 +42,8 @@ pub(crate) struct Definition {
     columns: Vec<CustomColumn>,
     api_version: String,
     stored_api_version: String,
+    /// What makes the versions of each other where more than their name differs.
+    conversion: Option<Arc<Conversion>>,
     /// Whether everything stored was written in this version under this very schema.
     is_settled: bool,
     has_status: bool,
@@ -70,28 +74,35 @@ pub fn custom_kinds(definition: &Value, revision: u64) -> Vec<Kind> {
     }
     let versions = definition["spec"]["versions"].as_array().map_or(&[][..], Vec::as_slice);
     let wanted = |version: &&Value| version["served"] == true || version["storage"] == true;
+    let conversion = Conversion::compile(definition).map(Arc::new);
     versions
         .iter()
         .filter(wanted)
-        .filter_map(|version| kind(definition, revision, version))
+        .filter_map(|version| kind(definition, revision, version, conversion.clone()))
         .collect()
 }
 
-fn is_established(definition: &Value) -> bool {
+/// Whether the names of a definition are accepted, so that its kinds are served.
+pub(crate) fn is_established(definition: &Value) -> bool {
     let conditions = definition["status"]["conditions"].as_array().into_iter().flatten();
     conditions
         .into_iter()
         .any(|condition| condition["type"] == "Established" && condition["status"] == "True")
 }
 
-fn kind(definition: &Value, revision: u64, version: &Value) -> Option<Kind> {
+fn kind(
+    definition: &Value,
+    revision: u64,
+    version: &Value,
+    conversion: Option<Arc<Conversion>>,
+) -> Option<Kind> {
     let spec = &definition["spec"];
     let names = &definition["status"]["acceptedNames"];
     let text = |value: &Value| Text::Owned(value.as_str().unwrap_or("").to_owned());
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect();
     let subresources = &version["subresources"];
     let (group, name) = (text(&spec["group"]), text(&version["name"]));
-    let compiled = Definition::compile(definition, revision, version)?;
+    let compiled = Definition { conversion, ..Definition::compile(definition, revision, version)? };
     let fields = version["selectableFields"].as_array().into_iter().flatten();
     let pointer = |value: &Value| value.as_str().map(pointer_of);
     Some(Kind {
@@ -153,6 +164,7 @@ impl Definition {
             columns: columns::compile(&version["additionalPrinterColumns"]),
             api_version: format!("{group}/{}", name(version)),
             stored_api_version: format!("{group}/{stored}"),
+            conversion: None,
             is_settled,
             has_status: version["subresources"]["status"].is_object(),
             name: definition["metadata"]["name"].as_str()?.to_owned(),
@@ -170,17 +182,26 @@ impl Definition {
         self.api_version == self.stored_api_version
     }
 
+    pub(crate) fn stored_api_version(&self) -> &str {
+        &self.stored_api_version
+    }
+
+    pub(crate) fn conversion(&self) -> Option<&Arc<Conversion>> {
+        self.conversion.as_ref()
+    }
+
     pub(crate) fn serves_as_stored(&self) -> bool {
         self.is_settled
     }
 
+    /// An object as it is stored, where versions differ in their name alone.
     pub(crate) fn to_stored(&self, mut object: Value) -> Value {
         object["apiVersion"] = json!(self.stored_api_version);
         object
     }
 
-    /// A stored object as this version has it: what was stored under a former schema is pruned and
-    /// completed as this one says.
+    /// A stored object as this version has it, after a conversion where there is one: what was
+    /// stored under a former schema is pruned and completed as this one says.
     pub(crate) fn to_served(&self, mut object: Value) -> Value {
         object["apiVersion"] = json!(self.api_version);
         if !self.is_settled {

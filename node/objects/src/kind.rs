@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::custom::{Definition, DefinitionRef};
+use crate::custom::{Conversion, Definition, DefinitionRef};
 use crate::decode::check_as;
 use crate::strategy::{Plain, Strategy};
 use crate::table::{self, Column};
@@ -287,6 +287,23 @@ impl Kind {
         match &self.typing {
             Typing::Known(_) => None,
             Typing::Custom(definition) => Some(definition.reference()),
+        }
+    }
+
+    /// What makes the versions of this kind of each other, where that is a webhook's business. Then
+    /// [`Kind::to_stored`] and [`Kind::to_served`] are not enough: objects go through it first.
+    pub fn conversion(&self) -> Option<&Arc<Conversion>> {
+        match &self.typing {
+            Typing::Known(_) => None,
+            Typing::Custom(definition) => definition.conversion(),
+        }
+    }
+
+    /// The `apiVersion` of what is stored.
+    pub fn stored_api_version(&self) -> Cow<'_, str> {
+        match (&self.typing, self.stored) {
+            (Typing::Custom(definition), _) => Cow::Borrowed(definition.stored_api_version()),
+            _ => Cow::Owned(self.api_version()),
         }
     }
 

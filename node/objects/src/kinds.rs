@@ -3,6 +3,7 @@
 mod access;
 mod autoscaler;
 mod certificate;
+mod client_config;
 mod controllers;
 mod cron_job;
 mod csi;

@@ -26,10 +26,11 @@ mod status;
 mod strategy;
 pub mod table;
 mod token;
+mod webhook;
 
 pub use apply::{Applier, apply, apply_new};
 pub use canonical::{canonical, revision_chunks, splice_revision};
-pub use custom::{DefinitionRef, custom_kinds};
+pub use custom::{Conversion, DefinitionRef, custom_kinds};
 pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
 pub use field::{FieldError, FieldErrorKind};
 pub use kind::{Kind, ScalePaths, Scope, Text};
@@ -40,3 +41,4 @@ pub use lifecycle::{
 pub use registry::{Registry, registry, warnings};
 pub use status::{Cause, Details, Reason, StatusError};
 pub use token::{JoinToken, JoinTokenSpec, JoinTokenStatus};
+pub use webhook::{Webhook, WebhookAddress, certificates};

@@ -16,7 +16,7 @@ use crate::kind::Kind;
 use crate::status::StatusError;
 
 pub use delete::{DeletePlan, Propagation, begin_delete, deletion_complete};
-pub(crate) use metadata::validate_labels;
+pub(crate) use metadata::{validate_annotations, validate_labels};
 
 /// The impure part of a create, made by the caller.
 #[derive(Clone, Debug)]

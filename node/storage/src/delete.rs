@@ -8,6 +8,7 @@ use skein_objects::{DeletePlan, Kind, Propagation, StatusError, begin_delete};
 
 use crate::{
     Object, Storage, WriteOptions,
+    convert::View,
     object::stored_value,
     storage::key_of,
     write::{Decision, Outcome},
@@ -35,7 +36,7 @@ pub struct DeleteOptions {
     pub dry_run: bool,
 }
 
-/// What a deletion did.
+/// What a deletion did. Objects are as they are stored: a deletion needs no other version of them.
 #[derive(Clone)]
 pub enum Deleted {
     /// The object is gone; this is how it last was, with the revision that removed it.
@@ -60,7 +61,7 @@ impl Storage {
         let now = Timestamp::now();
         let write = WriteOptions { dry_run: options.dry_run, ..WriteOptions::default() };
         let outcome = self
-            .rewrite(kind, key_of(kind, namespace, name), &write, |record| {
+            .rewrite(kind, key_of(kind, namespace, name), View::Stored, &write, |record| {
                 decide(kind, name, record, options, now)
             })
             .await?;

@@ -7,6 +7,7 @@
 //! follows the store, [`EventRecorder`] the way to tell people what happened.
 
 mod client;
+mod convert;
 mod delete;
 mod error;
 mod follow;
@@ -22,6 +23,7 @@ mod tests;
 mod write;
 
 pub use client::Client;
+pub use convert::Converter;
 pub use delete::{DeleteOptions, Deleted, Preconditions};
 pub use error::{read_error, write_error};
 pub use follow::{LocalCopy, Progress, follow};

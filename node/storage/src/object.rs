@@ -23,12 +23,13 @@ impl Object {
         self.record.modified
     }
 
-    /// Its JSON as a tree, with `metadata.resourceVersion`.
+    /// Its JSON as a tree, with `metadata.resourceVersion`. One whose versions a webhook makes must
+    /// be in the one of its kind ([`Storage::in_version`](crate::Storage::in_version)).
     pub fn value(&self) -> Result<Value, StatusError> {
         self.decode()
     }
 
-    /// The object as a type, with `metadata.resourceVersion`.
+    /// The object as a type, with `metadata.resourceVersion`; else as [`Object::value`].
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, StatusError> {
         if self.kind.serves_as_stored() {
             return read_whole(&self.record);

@@ -1,4 +1,5 @@
-//! Reading: get, list and watch.
+//! Reading: get, list and watch. Everything is as it is stored; [`Storage::in_version`] makes other
+//! versions of it.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use skein_consensus::{
 };
 use skein_objects::{Kind, Scope, StatusError};
 
-use crate::{Client, Object, ObjectList, error::read_error, namespaces::Namespaces};
+use crate::{Client, Converter, Object, ObjectList, error::read_error, namespaces::Namespaces};
 
 /// Changes of a kind in order; an error is the last item.
 pub type WatchEvents = BoxStream<'static, Result<EventBatch, StatusError>>;
@@ -18,12 +19,13 @@ pub type WatchEvents = BoxStream<'static, Result<EventBatch, StatusError>>;
 pub struct Storage {
     pub(crate) store: SharedStore,
     pub(crate) namespaces: Arc<Namespaces>,
+    pub(crate) converter: Option<Arc<dyn Converter>>,
 }
 
 impl Storage {
-    /// Objects in `store`.
+    /// Objects in `store`; where their versions are made by webhooks, in the one stored alone.
     pub fn new(store: SharedStore) -> Self {
-        Self { store, namespaces: Arc::new(Namespaces::default()) }
+        Self { store, namespaces: Arc::new(Namespaces::default()), converter: None }
     }
 
     /// The typed face of this storage for `T`.

@@ -239,5 +239,6 @@ async fn the_typed_client_finds_nothing_rather_than_failing() {
     assert!(storage.typed::<ConfigMap>().get("default", "a").await.unwrap().is_none());
 }
 
+mod conversions;
 mod informers;
 mod recorders;

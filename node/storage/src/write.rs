@@ -10,12 +10,13 @@ use skein_consensus::{
     Consistency, Key, Operation, Precondition, Record, Revision, StoreError, Transaction,
 };
 use skein_objects::{
-    Kind, Part, Reason, Scope, Stamp, StatusError, canonical, deletion_complete, prepare_create,
+    Kind, Part, Reason, Scope, Stamp, StatusError, deletion_complete, prepare_create,
     prepare_update, registry,
 };
 
 use crate::{
     Object, Storage,
+    convert::{View, Written},
     error::write_error,
     limits::{DEFINITION_RETRY_SECONDS, GENERATED_NAME_ATTEMPTS, WRITE_ATTEMPTS},
     object::stored_value,
@@ -65,13 +66,20 @@ pub struct WriteOptions {
 pub(crate) enum Decision {
     /// Leave it as it is.
     Keep,
-    /// Write these contents, in the version stored.
+    /// Write these contents, in the version that was seen.
     Put(Value),
     /// Remove it.
     Remove,
 }
 
-/// What became of the object.
+/// What a decision comes to.
+enum Action {
+    Keep,
+    Put(Written),
+    Remove,
+}
+
+/// What became of the object, as the version that was seen has it.
 pub(crate) enum Outcome {
     /// It is there, perhaps changed.
     Stands(Object),
@@ -130,9 +138,8 @@ impl Storage {
         let name = prepared.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
         let name = &*name.to_owned();
         let key = key_of(kind, namespace, name);
-        let value = canonical(&kind.to_stored(prepared));
-        let put =
-            Operation::Put { key: key.clone(), value: value.clone(), when: Precondition::Absent };
+        let Written { stored, shown } = self.written(kind, View::Served, prepared).await?;
+        let put = Operation::Put { key: key.clone(), value: stored, when: Precondition::Absent };
         for _ in 0..WRITE_ATTEMPTS {
             let mut operations = vec![put.clone()];
             operations.extend(definition_check(kind, name)?);
@@ -144,12 +151,12 @@ impl Storage {
                 if self.read(&key, Consistency::Linearizable).await?.is_some() {
                     return Err(StatusError::already_exists(kind, name));
                 }
-                return Ok(object_of(kind.clone(), key, value, Revision(0), Revision(0)));
+                return Ok(object_of(kind.clone(), key, shown, Revision(0), Revision(0)));
             }
             match self.attempt(operations).await? {
                 Attempt::Applied(revisions) => {
                     let revision = first(&revisions);
-                    return Ok(object_of(kind.clone(), key, value, revision, revision));
+                    return Ok(object_of(kind.clone(), key, shown, revision, revision));
                 }
                 Attempt::Refused(0) => return Err(StatusError::already_exists(kind, name)),
                 Attempt::Refused(at) if at <= definition_checks => {
@@ -180,7 +187,7 @@ impl Storage {
         let expected = expected_revision(&object)?;
         let key = key_of(kind, namespace, name);
         let outcome = self
-            .rewrite(kind, key, options, |record| {
+            .rewrite(kind, key, View::Served, options, |record| {
                 if expected.is_some_and(|expected| expected != record.modified) {
                     return Err(StatusError::modified(kind, name));
                 }
@@ -208,7 +215,7 @@ impl Storage {
     ) -> Result<Object, StatusError> {
         let key = key_of(kind, namespace, name);
         let outcome = self
-            .rewrite(kind, key, options, |record| {
+            .rewrite(kind, key, View::Served, options, |record| {
                 let object = Object { kind: kind.clone(), record: record.clone() };
                 let changed = change(object.value()?)?;
                 if expected_revision(&changed)?.is_some_and(|expected| expected != record.modified)
@@ -219,6 +226,34 @@ impl Storage {
             })
             .await?;
         Ok(outcome.into_object())
+    }
+
+    /// As [`Storage::modify`] for changes of the metadata alone, which need no other version of an
+    /// object than the one it is stored in, and leave it there.
+    ///
+    /// # Errors
+    /// As [`Storage::modify`].
+    pub async fn modify_metadata(
+        &self,
+        kind: &Arc<Kind>,
+        namespace: &str,
+        name: &str,
+        options: &WriteOptions,
+        mut change: impl FnMut(Value) -> Result<Value, StatusError> + Send,
+    ) -> Result<(), StatusError> {
+        let key = key_of(kind, namespace, name);
+        self.rewrite(kind, key, View::Stored, options, |record| {
+            let old = stored_value(record)?;
+            let mut new = old.clone();
+            new["metadata"] = change(old.clone())?["metadata"].take();
+            let manager = options.manager.name();
+            let now = Timestamp::now();
+            let updated = prepare_update(kind, new, &old, Part::Main, now, manager)?;
+            let is_over = deletion_complete(kind, &updated);
+            Ok(if is_over { Decision::Remove } else { Decision::Put(updated) })
+        })
+        .await?;
+        Ok(())
     }
 
     /// Assigns a pod to a node, once: the binding subresource.
@@ -235,7 +270,8 @@ impl Storage {
     ) -> Result<(), StatusError> {
         let kind = registry().of::<k8s_openapi::api::core::v1::Pod>();
         let now = Timestamp::now();
-        self.rewrite(kind, key_of(kind, namespace, pod), &WriteOptions::default(), |record| {
+        let (key, options) = (key_of(kind, namespace, pod), WriteOptions::default());
+        self.rewrite(kind, key, View::Stored, &options, |record| {
             let bound = bound(kind, pod, stored_value(record)?, node, uid, now)?;
             Ok(Decision::Put(bound))
         })
@@ -243,13 +279,14 @@ impl Storage {
         Ok(())
     }
 
-    /// Decides about the current record and carries the decision out if the record is still that
-    /// one, else starts again. The first look may be at stale data: a decision that writes is
-    /// guarded by its precondition, one that does not is made again on fresh data.
+    /// Decides about the current record, as `view` shows it, and carries the decision out if the
+    /// record is still that one, else starts again. The first look may be at stale data: a decision
+    /// that writes is guarded by its precondition, one that does not is made again on fresh data.
     pub(crate) async fn rewrite(
         &self,
         kind: &Arc<Kind>,
         key: Key,
+        view: View,
         options: &WriteOptions,
         mut decide: impl FnMut(&Record) -> Result<Decision, StatusError> + Send,
     ) -> Result<Outcome, StatusError> {
@@ -263,14 +300,19 @@ impl Storage {
                 consistency = Consistency::Linearizable;
                 continue;
             };
-            match decide(&record) {
-                Err(_) | Ok(Decision::Keep) if !fresh => {}
+            let seen = match view {
+                View::Stored => record.clone(),
+                View::Served => self.record_in_version(kind, record.clone()).await?,
+            };
+            let action = match decide(&seen) {
+                Ok(decision) => self.settle(kind, &record, view, decision).await,
+                Err(error) => Err(error),
+            };
+            match action {
+                Err(_) | Ok(Action::Keep) if !fresh => {}
                 Err(error) => return Err(error),
-                Ok(Decision::Keep) => {
-                    return Ok(Outcome::Stands(Object { kind: kind.clone(), record }));
-                }
-                Ok(decision) => {
-                    if let Some(outcome) = self.carry_out(kind, record, decision, options).await? {
+                Ok(action) => {
+                    if let Some(outcome) = self.carry_out(kind, seen, action, options).await? {
                         return Ok(outcome);
                     }
                 }
@@ -280,43 +322,59 @@ impl Storage {
         Err(StatusError::modified(kind, &key.name))
     }
 
-    /// `None` where the record has changed in the meantime.
+    /// What a decision about a record as it is stored comes to: nothing, where it would be written
+    /// as it is.
+    async fn settle(
+        &self,
+        kind: &Arc<Kind>,
+        record: &Record,
+        view: View,
+        decision: Decision,
+    ) -> Result<Action, StatusError> {
+        let object = match decision {
+            Decision::Keep => return Ok(Action::Keep),
+            Decision::Remove => return Ok(Action::Remove),
+            Decision::Put(object) => object,
+        };
+        let written = self.written(kind, view, object).await?;
+        let is_same = written.stored == record.value;
+        Ok(if is_same { Action::Keep } else { Action::Put(written) })
+    }
+
+    /// `None` where the record, which is as it was seen, has changed in the meantime.
     async fn carry_out(
         &self,
         kind: &Arc<Kind>,
-        record: Record,
-        decision: Decision,
+        seen: Record,
+        action: Action,
         options: &WriteOptions,
     ) -> Result<Option<Outcome>, StatusError> {
-        let key = record.key.clone();
-        let when = Precondition::Unchanged(record.modified);
-        let (operation, value) = match decision {
-            Decision::Keep => {
-                return Ok(Some(Outcome::Stands(Object { kind: kind.clone(), record })));
+        let key = seen.key.clone();
+        let when = Precondition::Unchanged(seen.modified);
+        let (operation, shown) = match action {
+            Action::Keep => {
+                return Ok(Some(Outcome::Stands(Object { kind: kind.clone(), record: seen })));
             }
-            Decision::Remove => (Operation::Delete { key: key.clone(), when }, None),
-            Decision::Put(value) => {
-                let value = canonical(&value);
-                let put = Operation::Put { key: key.clone(), value: value.clone(), when };
-                (put, Some(value))
+            Action::Remove => (Operation::Delete { key: key.clone(), when }, None),
+            Action::Put(Written { stored, shown }) => {
+                (Operation::Put { key: key.clone(), value: stored, when }, Some(shown))
             }
         };
         let modified = if options.dry_run {
-            record.modified
+            seen.modified
         } else {
             match self.attempt(vec![operation]).await? {
                 Attempt::Applied(revisions) => first(&revisions),
                 Attempt::Refused(_) => return Ok(None),
             }
         };
-        Ok(Some(match value {
-            Some(value) => {
-                Outcome::Stands(object_of(kind.clone(), key, value, record.created, modified))
+        Ok(Some(match shown {
+            Some(shown) => {
+                Outcome::Stands(object_of(kind.clone(), key, shown, seen.created, modified))
             }
-            None => Outcome::Removed(Object {
-                kind: kind.clone(),
-                record: Record { modified, ..record },
-            }),
+            None => {
+                Outcome::Removed(Object { kind: kind.clone(), record: Record { modified, ..seen } })
+            }
         }))
     }
 
@@ -341,11 +399,8 @@ fn decide_update(
     let old = kind.to_served(stored_value(record)?);
     let manager = options.manager.name();
     let updated = prepare_update(kind, new, &old, part, Timestamp::now(), manager)?;
-    if deletion_complete(kind, &updated) {
-        return Ok(Decision::Remove);
-    }
-    let updated = kind.to_stored(updated);
-    Ok(if canonical(&updated) == record.value { Decision::Keep } else { Decision::Put(updated) })
+    let is_over = deletion_complete(kind, &updated);
+    Ok(if is_over { Decision::Remove } else { Decision::Put(updated) })
 }
 
 /// The check that a custom kind is still as this host knows it, so that nothing is made of a kind

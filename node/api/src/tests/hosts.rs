@@ -1,6 +1,6 @@
 //! Hosts with a pod that anything can be asked of.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +17,7 @@ use tokio::{
 };
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
+use super::hook::Hook;
 use crate::{
     ByteStream, ConnectRequest, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad, LogRequest,
 };
@@ -47,6 +48,8 @@ async fn serve_http(connection: DuplexStream) {
 pub(super) struct FakeHosts {
     pub(super) asked: Mutex<Vec<(String, LogRequest)>>,
     pub(super) ran: Mutex<Vec<(String, ExecRequest)>>,
+    /// What listens at port 8443 of every pod.
+    pub(super) hook: Mutex<Option<Arc<Hook>>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -95,6 +98,10 @@ impl HostProxy for FakeHosts {
         request: ConnectRequest,
     ) -> Result<Box<dyn Duplex>, StatusError> {
         let (near, far) = tokio::io::duplex(1 << 16);
+        if let (8443, Some(hook)) = (request.port, &*self.hook.lock().unwrap()) {
+            hook.serve(far);
+            return Ok(Box::new(near));
+        }
         let mut tasks = self.tasks.lock().unwrap();
         match request.port {
             7 => tasks.spawn(async move {

@@ -7,7 +7,7 @@ use rcgen::{
     Issuer, KeyPair, KeyUsagePurpose,
 };
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, RootCertStore, ServerConfig,
     crypto::ring::default_provider,
     sign::{CertifiedKey, SingleCertAndKey},
 };
@@ -25,6 +25,17 @@ impl Pair {
     fn key_der(&self) -> PrivateKeyDer<'static> {
         PrivatePkcs8KeyDer::from(self.key.serialize_der()).into()
     }
+}
+
+fn server(pair: Pair) -> Arc<ServerConfig> {
+    let chain = vec![pair.certificate.der().clone()];
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, pair.key_der())
+        .unwrap();
+    Arc::new(config)
 }
 
 /// The authority of a cluster.
@@ -57,6 +68,26 @@ impl Authority {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pair { certificate, key }
+    }
+
+    /// TLS of a server with these names.
+    pub(super) fn serves(&self, names: &[&str]) -> Arc<ServerConfig> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        server(Pair { certificate, key })
+    }
+
+    /// TLS of a server whose certificate, which is here as PEM, nobody but itself has signed, and
+    /// which says that it is an authority.
+    pub(super) fn serves_itself(names: &[&str]) -> (String, Arc<ServerConfig>) {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        (certificate.pem(), server(Pair { certificate, key }))
     }
 
     pub(super) fn issue_user(&self, name: &str, groups: &[&str]) -> Pair {

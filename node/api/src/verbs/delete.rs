@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde_json::Value;
 use skein_consensus::{Consistency, Revision};
 use skein_objects::{Propagation, Reason, StatusError, parse};
-use skein_storage::{DeleteOptions, Deleted, Preconditions};
+use skein_storage::{DeleteOptions, Deleted, Object, Preconditions, read_whole};
 
 use super::{answer, list};
 use crate::{
@@ -27,16 +27,24 @@ pub(super) async fn delete(service: &Service, call: Call) -> Result<Reply, Statu
     let deleted =
         service.storage.delete(&target.kind, target.namespace(), target.name(), &options).await?;
     match deleted {
-        Deleted::Marked(object) => answer(&call, StatusCode::OK, &object),
-        Deleted::Removed(object) if target.kind.returns_deleted => {
-            answer(&call, StatusCode::OK, &object)
-        }
-        Deleted::Removed(object) => {
-            let value = object.value()?;
-            let uid = value["metadata"]["uid"].as_str();
-            Ok(reply::success(StatusCode::OK, &target.kind, target.name(), uid))
+        Deleted::Removed(object) if !target.kind.returns_deleted => done(&call, &object),
+        Deleted::Marked(object) | Deleted::Removed(object) => {
+            match service.storage.object_in_version(object.clone()).await {
+                Ok(object) => answer(&call, StatusCode::OK, &object),
+                Err(error) => {
+                    tracing::warn!(%error, "a deletion is answered without its object");
+                    done(&call, &object)
+                }
+            }
         }
     }
+}
+
+/// Says that an object is deleted, or will be, without showing it.
+fn done(call: &Call, object: &Object) -> Result<Reply, StatusError> {
+    let value: Value = read_whole(&object.record)?;
+    let uid = value["metadata"]["uid"].as_str();
+    Ok(reply::success(StatusCode::OK, &call.target.kind, call.target.name(), uid))
 }
 
 /// Deletes every object that the selectors let through and lists them as they last were.
@@ -66,6 +74,13 @@ pub(super) async fn delete_collection(service: &Service, call: Call) -> Result<R
         .try_filter_map(|record| async move { Ok(record) })
         .try_collect()
         .await?;
+    let deleted = match storage.in_version(&target.kind, deleted).await {
+        Ok(deleted) => deleted,
+        Err(error) => {
+            tracing::warn!(%error, "deletions are answered without their objects");
+            return Ok(reply::success(StatusCode::OK, &target.kind, "", None));
+        }
+    };
     let form = Form::new(&target.kind, media::shape(&call.headers)?, &call.query)?;
     let meta = ListMeta { revision: found.meta.revision, ..ListMeta::default() };
     list::reply(form, meta, deleted)

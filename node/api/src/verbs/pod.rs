@@ -12,7 +12,7 @@ pub(super) async fn pod(service: &Service, call: &Call, name: &str) -> Result<Po
 }
 
 /// The node that a pod is bound to.
-pub(super) fn node_of(pod: &Pod) -> Result<String, StatusError> {
+pub(crate) fn node_of(pod: &Pod) -> Result<String, StatusError> {
     let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
     node.filter(|node| !node.is_empty()).ok_or_else(|| {
         let name = pod.metadata.name.as_deref().unwrap_or_default();

@@ -12,7 +12,9 @@ use k8s_openapi::{
     api::core::v1::{ContainerPort, Pod, Service as CoreService, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
+use skein_consensus::Consistency;
 use skein_objects::{StatusError, registry, selector::LabelSelector};
+use skein_storage::Storage;
 
 use super::pod::node_of;
 use crate::{
@@ -141,16 +143,29 @@ async fn endpoint(
     call: &Call,
     asked: Asked<'_>,
 ) -> Result<(Pod, u16), StatusError> {
-    let (target, consistency) = (&call.target, call.consistency(Version::Latest));
-    let object =
-        service.storage.get(&target.kind, target.namespace(), asked.name, consistency).await?;
+    let (namespace, consistency) = (call.target.namespace(), call.consistency(Version::Latest));
+    let all =
+        ready_endpoints(&service.storage, namespace, (asked.name, asked.port), consistency).await?;
+    all.into_iter().next().ok_or_else(|| StatusError::internal("no endpoint is left"))
+}
+
+/// The ready pods of a Service, of which there is one at least, and where they listen for its port of
+/// that name or number, or its only one.
+pub(crate) async fn ready_endpoints(
+    storage: &Storage,
+    namespace: &str,
+    (name, port): (&str, Option<&str>),
+    consistency: Consistency,
+) -> Result<Vec<(Pod, u16)>, StatusError> {
+    let services = registry().of::<CoreService>();
+    let object = storage.get(services, namespace, name, consistency).await?;
     let spec = object.decode::<CoreService>()?.spec.unwrap_or_default();
     let none = |why: &str| {
-        let why = format!("no endpoints available for service {:?}: {why}", call.target.name());
+        let why = format!("no endpoints available for service {name:?}: {why}");
         Err(StatusError::service_unavailable(why))
     };
     let ports = spec.ports.unwrap_or_default();
-    let Some(port) = service_port(&ports, asked.port) else {
+    let Some(port) = service_port(&ports, port) else {
         return none("it has no such port");
     };
     let Some(selector) = spec.selector.filter(|selector| !selector.is_empty()) else {
@@ -158,20 +173,18 @@ async fn endpoint(
     };
     let selector = LabelSelector::from_labels(&selector);
     let kind = registry().of::<Pod>();
-    let pods = service
-        .storage
-        .list(kind, Some(target.namespace()), Default::default(), consistency)
-        .await?;
+    let pods = storage.list(kind, Some(namespace), Default::default(), consistency).await?;
+    let mut ready = Vec::new();
     for object in pods.objects() {
         let pod: Pod = object.decode()?;
         if is_ready(&pod)
             && selector.matches(&pod.metadata.labels)
             && let Some(port) = target_port(port, &pod)
         {
-            return Ok((pod, port));
+            ready.push((pod, port));
         }
     }
-    none("no pod that it selects is ready")
+    if ready.is_empty() { none("no pod that it selects is ready") } else { Ok(ready) }
 }
 
 /// The port of that name or number, or the only one.

@@ -12,5 +12,5 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
     let consistency = call.consistency(call.query.version()?);
     let object =
         service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
-    answer(call, StatusCode::OK, &object)
+    answer(call, StatusCode::OK, &service.storage.object_in_version(object).await?)
 }

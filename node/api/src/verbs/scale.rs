@@ -19,7 +19,7 @@ pub(super) async fn get(service: &Service, call: &Call) -> Result<Reply, StatusE
     let consistency = call.consistency(Version::Latest);
     let object =
         service.storage.get(&target.kind, target.namespace(), target.name(), consistency).await?;
-    reply(&paths(call)?, &object)
+    reply(&paths(call)?, &service.storage.object_in_version(object).await?)
 }
 
 /// Sets the desired count.

@@ -65,6 +65,7 @@ pub(super) async fn watch(
         }
     };
     let events = resume::watch(&service.storage, &target.kind, namespace, from).await?;
+    let events = service.conversions.of_changes(&target.kind, &filter, events);
     let mut tick = tokio::time::interval_at(Instant::now() + limits::BOOKMARK, limits::BOOKMARK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watch = Watch {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use skein_consensus::Consistency;
-use skein_objects::{Kind, Part, Propagation, Reason, Scope, StatusError};
+use skein_objects::{Kind, Propagation, Reason, Scope, StatusError};
 use skein_storage::{DeleteOptions, Kinds, Object, Preconditions, Storage, WriteOptions};
 
 use super::{
@@ -143,8 +143,7 @@ impl Actor {
         let Some(kind) = self.kind_of(entry) else { return Ok(()) };
         let Entry { namespace, name, .. } = entry;
         let options = WriteOptions::default();
-        let written =
-            self.storage.modify(&kind, namespace, name, Part::Main, &options, change).await;
+        let written = self.storage.modify_metadata(&kind, namespace, name, &options, change).await;
         ignore_absence(written)
     }
 

@@ -286,8 +286,43 @@ fn broken_definitions_are_refused_with_the_place() {
         ("/spec/versions/1/name", json!("v1"), "spec.versions[1].name: Duplicate value: \"v1\""),
         (
             "/spec/conversion",
+            json!({"strategy": "Magic"}),
+            "spec.conversion.strategy: Unsupported value: \"Magic\": supported values: \"None\", \"Webhook\"",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "None", "webhook": {"conversionReviewVersions": ["v1"]}}),
+            "spec.conversion.webhook: Forbidden: should not be set when strategy is not set to Webhook",
+        ),
+        (
+            "/spec/conversion",
             json!({"strategy": "Webhook"}),
-            "spec.conversion.strategy: Invalid value: \"Webhook\": conversion webhooks are not called: only None is supported",
+            "spec.conversion.webhook.clientConfig: Required value: required when strategy is set to Webhook",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://host"}, "conversionReviewVersions": []}}),
+            "spec.conversion.webhook.conversionReviewVersions: Required value",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://host"}, "conversionReviewVersions": ["v1beta1", "v1beta1"]}}),
+            "spec.conversion.webhook.conversionReviewVersions[1]: Invalid value: \"v1beta1\": duplicate version",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "https://host"}, "conversionReviewVersions": ["v1beta1"]}}),
+            "spec.conversion.webhook.conversionReviewVersions: Invalid value: [\"v1beta1\"]: must include at least one of v1",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"clientConfig": {}, "conversionReviewVersions": ["v1"]}}),
+            "spec.conversion.webhook.clientConfig: Required value: exactly one of url or service is required",
+        ),
+        (
+            "/spec/conversion",
+            json!({"strategy": "Webhook", "webhook": {"clientConfig": {"url": "http://host"}, "conversionReviewVersions": ["v1"]}}),
+            "spec.conversion.webhook.clientConfig.url: Invalid value: \"http\": 'https' is the only allowed URL scheme",
         ),
         (
             schema,

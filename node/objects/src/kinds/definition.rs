@@ -1,5 +1,7 @@
 //! Rules of custom resource definitions. What their schemas may say is in [`crate::custom`].
 
+mod conversion;
+
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
@@ -29,7 +31,7 @@ pub(crate) struct DefinitionStrategy;
 impl Strategy for DefinitionStrategy {
     fn default(&self, object: &mut Value) {
         let Some(spec) = object["spec"].as_object_mut() else { return };
-        set(spec, "conversion", json!({"strategy": "None"}));
+        conversion::default(spec);
         spec.get_mut("versions").map(write_whole_numbers);
         let Some(names) = member(spec, "names") else { return };
         let kind = names.get("kind").and_then(Value::as_str).unwrap_or("").to_owned();
@@ -75,13 +77,7 @@ impl Strategy for DefinitionStrategy {
                 "must be false: set x-kubernetes-preserve-unknown-fields in the schema instead",
             );
         }
-        let conversion = spec.get("conversion");
-        let strategy = conversion.get("strategy");
-        if strategy.text() == "Webhook" {
-            errors.invalid(&strategy, "conversion webhooks are not called: only None is supported");
-        } else if strategy.text() != "None" {
-            errors.not_supported(&strategy, &["None"]);
-        }
+        conversion::validate(&spec.get("conversion"), errors);
         validate_versions(&spec.get("versions"), errors);
     }
 
@@ -100,6 +96,7 @@ impl Strategy for DefinitionStrategy {
         let (names, former) = (spec.get("names"), before.get("names"));
         errors.immutable(&names.get("plural"), &former.get("plural"));
         errors.immutable(&names.get("kind"), &former.get("kind"));
+        conversion::validate_update(new, old, errors);
     }
 
     fn warnings(&self, object: &Value) -> Vec<String> {

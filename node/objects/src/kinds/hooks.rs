@@ -5,20 +5,15 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
-use super::selectors;
+use super::{client_config, selectors};
 use crate::field::{Errors, Field};
 use crate::names;
-use crate::podspec::{
-    items, member, require_text, set, set_text, validate_choice, validate_port_number,
-};
+use crate::podspec::{items, member, set, set_text, validate_choice};
 use crate::strategy::Strategy;
 
 /// Seconds that a hook may take, and most of them.
 const TIMEOUT: i64 = 10;
 const LONGEST_TIMEOUT: i64 = 30;
-
-/// The port of a service that serves hooks.
-const PORT: i64 = 443;
 
 /// The versions of reviews there are.
 const REVIEWS: [&str; 2] = ["v1", "v1beta1"];
@@ -62,10 +57,7 @@ fn default_hooks(object: &mut Value, more: fn(&mut Map<String, Value>)) {
         for rule in items(hook, "rules") {
             set_text(rule, "scope", "*");
         }
-        let client = member(hook, "clientConfig");
-        if let Some(service) = client.and_then(|client| member(client, "service")) {
-            set(service, "port", PORT);
-        }
+        client_config::default(member(hook, "clientConfig"));
         more(hook);
     }
 }
@@ -125,17 +117,5 @@ fn validate_hook(hook: &Field<'_>, errors: &mut Errors) {
         }
         validate_choice(&rule.get("scope"), &SCOPES, errors);
     }
-    let client = hook.get("clientConfig");
-    let (url, service) = (client.get("url"), client.get("service"));
-    if url.is_set() == service.is_set() {
-        errors.required(&client, "exactly one of url or service is required");
-    }
-    if url.is_set() && !url.text().starts_with("https://") {
-        errors.invalid(&url, "'https' is the only allowed URL scheme");
-    }
-    if service.is_set() {
-        require_text(&service.get("name"), errors);
-        require_text(&service.get("namespace"), errors);
-        validate_port_number(&service.get("port"), errors);
-    }
+    client_config::validate(&hook.get("clientConfig"), errors);
 }

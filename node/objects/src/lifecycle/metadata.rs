@@ -151,7 +151,8 @@ pub(crate) fn validate_labels(labels: &Field<'_>, errors: &mut Errors) {
     }
 }
 
-fn validate_annotations(annotations: &Field<'_>, errors: &mut Errors) {
+/// Checks annotation keys, and how long all annotations are together.
+pub(crate) fn validate_annotations(annotations: &Field<'_>, errors: &mut Errors) {
     let mut total = 0;
     for (key, value) in annotations.entries() {
         total += key.len() + value.text().len();

@@ -156,7 +156,7 @@ fn parse(kind: &Kind, namespace: Option<&str>, token: &str) -> Result<Token, Sta
     }
 }
 
-/// Reads a page of what `filter` lets through.
+/// Reads a page of what `filter` lets through, in the version of `kind`.
 pub(in crate::verbs) async fn collect(
     storage: &Storage,
     kind: &Arc<Kind>,
@@ -181,7 +181,9 @@ pub(in crate::verbs) async fn collect(
             (at, consistency) = (Some(revision), Consistency::AtLeast(revision));
         }
         after = list.records.last().map(|record| record.key.clone());
-        let mut found = list.records.into_iter();
+        let mut named = list.records;
+        named.retain(|record| filter.names(&record.key));
+        let mut found = storage.in_version(kind, named).await?.into_iter();
         let wanted = if limit == 0 { usize::MAX } else { limit - records.len() };
         records.extend(found.by_ref().filter(|record| filter.matches(record)).take(wanted));
         let is_full = limit != 0 && records.len() >= limit;
