@@ -6,6 +6,7 @@
 //! objects and `Status` errors. [`Client`] is its typed face, [`Informer`] a local copy that
 //! follows the store, [`EventRecorder`] the way to tell people what happened.
 
+mod bind;
 mod client;
 mod convert;
 mod delete;
