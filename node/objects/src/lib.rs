@@ -28,7 +28,7 @@ pub mod table;
 mod token;
 
 pub use apply::{Applier, apply, apply_new};
-pub use canonical::{canonical, revision_chunks, splice_revision};
+pub use canonical::{canonical, splice_revision, write_with_revision};
 pub use custom::{DefinitionRef, custom_kinds};
 pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
 pub use field::{FieldError, FieldErrorKind};
