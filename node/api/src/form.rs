@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use skein_consensus::{Record, Revision};
-use skein_objects::{Kind, StatusError, canonical, revision_chunks, table};
+use skein_objects::{Kind, StatusError, canonical, table, write_with_revision};
 
 use crate::{media::Shape, query::Query};
 
@@ -82,14 +82,25 @@ impl Form {
     /// none yet.
     pub(crate) fn single(&self, record: &Record, revision: Revision) -> Result<Bytes, StatusError> {
         let mut out = Vec::with_capacity(record.value.len() + 256);
-        if self.shape == Shape::Table {
-            self.begin_list(&ListMeta { revision, ..ListMeta::default() }, &mut out);
-        }
-        self.item(record, revision, &mut out)?;
-        if self.shape == Shape::Table {
-            Self::end_list(&mut out);
-        }
+        self.write_single(record, revision, &mut out)?;
         Ok(out.into())
+    }
+
+    /// The same as [`Form::single`] at the end of `out`.
+    pub(crate) fn write_single(
+        &self,
+        record: &Record,
+        revision: Revision,
+        out: &mut Vec<u8>,
+    ) -> Result<(), StatusError> {
+        if self.shape == Shape::Table {
+            self.begin_list(&ListMeta { revision, ..ListMeta::default() }, out);
+        }
+        self.item(record, revision, out)?;
+        if self.shape == Shape::Table {
+            Self::end_list(out);
+        }
+        Ok(())
     }
 
     /// An object that has only a kind and a revision, for bookmarks.
@@ -205,10 +216,8 @@ fn column_definitions(kind: &Kind) -> Value {
 fn object(record: &Record, revision: Revision, out: &mut Vec<u8>) {
     if revision == Revision(0) {
         out.extend_from_slice(&record.value);
-        return;
-    }
-    for chunk in revision_chunks(&record.value, revision.0) {
-        out.extend_from_slice(&chunk);
+    } else {
+        write_with_revision(&record.value, revision.0, out);
     }
 }
 

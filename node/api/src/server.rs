@@ -162,7 +162,9 @@ async fn serve_connection(
     let identity = certificate.and_then(Identity::from_certificate).map(Arc::new);
     let handler = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer);
-        let reply = api.handle(request, identity.clone());
+        // On the heap, and gone when it is done: hyper keeps room for it as long as the answer goes
+        // on, which is many times what a watch needs.
+        let reply = Box::pin(api.handle(request, identity.clone()));
         async move { Ok::<_, std::convert::Infallible>(reply.await) }
     });
     let builder = connection_builder();

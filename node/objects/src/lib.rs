@@ -29,7 +29,7 @@ mod token;
 mod webhook;
 
 pub use apply::{Applier, apply, apply_new};
-pub use canonical::{canonical, revision_chunks, splice_revision};
+pub use canonical::{canonical, splice_revision, write_with_revision};
 pub use custom::{Conversion, DefinitionRef, custom_kinds};
 pub use decode::{Decoded, FieldValidation, MediaType, check, decode, parse};
 pub use field::{FieldError, FieldErrorKind};

@@ -26,6 +26,9 @@ use crate::{
     service::Service,
 };
 
+/// More than a line has besides its object as stored.
+const LINE_BYTES: usize = 128;
+
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Start {
@@ -72,6 +75,8 @@ pub(super) async fn watch(
         lines: Lines { form, filter, out: Vec::new() },
         initial,
         events,
+        changes: Vec::new().into_iter(),
+        arrived: from,
         seen: from,
         told: from,
         tick: bookmarks.then_some(tick),
@@ -126,7 +131,10 @@ struct Watch {
     lines: Lines,
     initial: Initial,
     events: WatchEvents,
-    /// Up to where changes have arrived, and up to where the client knows it.
+    /// What has arrived and is not written yet, and up to where it reaches.
+    changes: std::vec::IntoIter<Event>,
+    arrived: Revision,
+    /// Up to where changes are written, and up to where the client knows it.
     seen: Revision,
     told: Revision,
     tick: Option<Interval>,
@@ -159,6 +167,7 @@ impl Watch {
             self.fail(&error);
         }
         loop {
+            self.tell_changes();
             if !self.lines.out.is_empty() {
                 return Some(std::mem::take(&mut self.lines.out).into());
             }
@@ -166,7 +175,10 @@ impl Watch {
                 return None;
             }
             match self.wait().await {
-                Wake::Batch(Some(Ok(batch))) => self.take(batch),
+                Wake::Batch(Some(Ok(batch))) => {
+                    self.changes = batch.events.into_iter();
+                    self.arrived = self.arrived.max(batch.revision);
+                }
                 Wake::Batch(Some(Err(error))) => self.fail(&error),
                 Wake::Batch(None) => self.is_over = true,
                 Wake::Tick => self.bookmark(),
@@ -207,13 +219,19 @@ impl Watch {
         }
     }
 
-    fn take(&mut self, batch: EventBatch) {
-        for event in &batch.events {
-            if let Err(error) = self.lines.event(event) {
+    /// Writes as many of the changes that have arrived as fit in a chunk.
+    fn tell_changes(&mut self) {
+        self.lines.make_room(self.changes.as_slice());
+        while self.lines.out.len() < limits::CHUNK_BYTES {
+            let Some(event) = self.changes.next() else {
+                self.seen = self.seen.max(self.arrived);
+                break;
+            };
+            if let Err(error) = self.lines.event(&event) {
                 return self.fail(&error);
             }
+            self.seen = self.seen.max(event.revision());
         }
-        self.seen = self.seen.max(batch.revision);
         if !self.lines.out.is_empty() {
             self.told = self.seen;
         }
@@ -229,6 +247,7 @@ impl Watch {
 
     fn fail(&mut self, error: &StatusError) {
         self.lines.push("ERROR", error.to_value().to_string().as_bytes());
+        self.changes = Vec::new().into_iter();
         self.is_over = true;
     }
 }
@@ -242,6 +261,15 @@ struct Lines {
 }
 
 impl Lines {
+    /// Makes room for these, at most for a chunk: to grow by and by is to move each line several
+    /// times. What a filter lets through is not known before.
+    fn make_room(&mut self, events: &[Event]) {
+        if self.filter.is_empty() {
+            let bytes: usize = events.iter().map(|event| event.size() + LINE_BYTES).sum();
+            self.out.reserve(bytes.min(limits::CHUNK_BYTES));
+        }
+    }
+
     /// A change as the client sees it, whose world is what the filter lets through.
     fn event(&mut self, event: &Event) -> Result<(), StatusError> {
         self.form.tell_time(Timestamp::now());
@@ -269,8 +297,17 @@ impl Lines {
         record: &Record,
         revision: Revision,
     ) -> Result<(), StatusError> {
-        let object = self.form.single(record, revision)?;
-        self.push(event_type, object.trim_ascii_end());
+        let written = self.out.len();
+        self.out.reserve(record.value.len() + LINE_BYTES);
+        self.begin(event_type);
+        if let Err(error) = self.form.write_single(record, revision, &mut self.out) {
+            // What is told in its place is a line of its own.
+            self.out.truncate(written);
+            return Err(error);
+        }
+        // A table ends with what would end the line.
+        self.out.truncate(self.out.trim_ascii_end().len());
+        self.end();
         Ok(())
     }
 
@@ -280,9 +317,19 @@ impl Lines {
     }
 
     fn push(&mut self, event_type: &str, object: &[u8]) {
-        for part in [b"{\"type\":\"", event_type.as_bytes(), b"\",\"object\":", object, b"}\n"] {
+        self.begin(event_type);
+        self.out.extend_from_slice(object);
+        self.end();
+    }
+
+    fn begin(&mut self, event_type: &str) {
+        for part in [b"{\"type\":\"", event_type.as_bytes(), b"\",\"object\":"] {
             self.out.extend_from_slice(part);
         }
+    }
+
+    fn end(&mut self) {
+        self.out.extend_from_slice(b"}\n");
     }
 }
 

@@ -5,12 +5,19 @@
 
 mod creates;
 mod cut;
+mod fan_out;
 mod footprint;
+mod gets;
 mod leader;
+mod lists;
+mod memory;
 mod pod_start;
+mod process;
 mod restart;
 mod template;
 mod trials;
+mod voters;
+mod watchers;
 
 use std::{
     process::{Command, ExitCode},
@@ -20,8 +27,9 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use skein_tests::Cluster;
+use tokio::runtime::Runtime;
 
-use self::trials::Trials;
+use self::{trials::Trials, voters::Voters};
 
 /// Measure Skein. Without a part: all of them.
 #[derive(Debug, Parser)]
@@ -47,10 +55,13 @@ struct Args {
     /// Pods in the state of the restarted node.
     #[arg(long, default_value_t = 150_000)]
     pods: usize,
+    /// Pods that are listed.
+    #[arg(long, default_value_t = 10_000)]
+    listed: usize,
     /// Minutes after which a part begins no further trial.
     #[arg(long, default_value_t = 20)]
     minutes: u64,
-    /// Seconds each number of clients or connections writes for.
+    /// Seconds each number of clients or connections writes or reads for.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
 }
@@ -73,10 +84,17 @@ enum Part {
     HostCut,
     /// Pod creates a second through the API.
     Creates,
+    /// Reads of one pod.
+    Gets,
+    /// Lists of many pods.
+    Lists,
+    /// Events a second to many watches.
+    Watches,
+    /// Memory for each object, and for each watch that waits.
+    Memory,
 }
 
-/// Creates come last: they leave much behind.
-const ALL: [Part; 8] = [
+const ALL: [Part; 12] = [
     Part::Store,
     Part::Restart,
     Part::Footprint,
@@ -85,11 +103,18 @@ const ALL: [Part; 8] = [
     Part::LeaderStop,
     Part::HostCut,
     Part::Creates,
+    Part::Gets,
+    Part::Lists,
+    Part::Watches,
+    Part::Memory,
 ];
 
 impl Part {
     fn needs_cluster(self) -> bool {
-        !matches!(self, Self::Store | Self::Restart)
+        matches!(
+            self,
+            Self::Footprint | Self::PodStart | Self::LeaderKill | Self::LeaderStop | Self::HostCut
+        )
     }
 }
 
@@ -111,10 +136,20 @@ fn main() -> Result<ExitCode> {
             Part::LeaderKill => leader::killed(&Cluster::attach()?, trials(args.kills))?,
             Part::LeaderStop => leader::stopped(&Cluster::attach()?, trials(args.kills))?,
             Part::HostCut => cut::measure(&Cluster::attach()?, trials(args.cuts))?,
-            Part::Creates => creates::measure(&Cluster::attach()?, args.seconds)?,
+            Part::Creates => creates::measure(&Voters::start()?, &runtime()?, args.seconds)?,
+            Part::Gets => gets::measure(&Voters::start()?, &runtime()?, args.seconds)?,
+            Part::Lists => {
+                lists::measure(&Voters::start()?, &runtime()?, args.listed, args.seconds)?;
+            }
+            Part::Watches => fan_out::measure(&Voters::start()?, &runtime()?, args.seconds)?,
+            Part::Memory => memory::measure(&Voters::start()?, &runtime()?, args.listed)?,
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> Result<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 /// The store is measured by a program of its own, which is built beside this one.

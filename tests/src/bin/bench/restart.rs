@@ -2,7 +2,6 @@
 //! memory.
 
 mod fill;
-mod process;
 
 use std::time::{Duration, Instant};
 
@@ -12,8 +11,11 @@ use skein_measure::Distribution;
 use skein_tests::{binary, client};
 use tokio::time::{interval, timeout};
 
-use self::process::{Memory, Process};
-use crate::{template::Template, trials::Trials};
+use crate::{
+    process::{Memory, Process},
+    template::Template,
+    trials::Trials,
+};
 
 const NAMESPACE: &str = "default";
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -37,7 +39,7 @@ pub(crate) fn measure(pods: usize, trials: Trials) -> Result<()> {
     let parent = binary.parent().context("a binary lies in a directory")?;
     let directory = tempfile::Builder::new().prefix("bench-restart-").tempdir_in(parent)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let mut process = Process::new(binary, directory.path())?;
+    let mut process = Process::new(binary, directory.path(), "h1")?;
     // The node founds its cluster and makes the first pod: the pattern of all others.
     process.start()?;
     let first = Template::new(NAMESPACE).pod(0);

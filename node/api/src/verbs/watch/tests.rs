@@ -118,6 +118,8 @@ fn watch_of(batches: Vec<Result<EventBatch, StatusError>>, bookmarks: bool) -> W
         lines: lines(""),
         initial: Initial::default(),
         events: stream::iter(batches).chain(stream::pending()).boxed(),
+        changes: Vec::new().into_iter(),
+        arrived: AT,
         seen: AT,
         told: AT,
         tick: bookmarks.then_some(tick),
@@ -161,4 +163,23 @@ async fn a_watch_that_fell_behind_ends_with_an_error_of_410() {
     let line = next_line(&mut watch).await.unwrap();
     assert_eq!((&line["type"], &line["object"]["code"]), (&json!("ERROR"), &json!(410)));
     assert_eq!(next_line(&mut watch).await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_batch_comes_in_chunks_and_whole() {
+    let count = 3_000;
+    let put = |revision| Event::Put { record: record(revision, "web"), previous: None };
+    let events: Vec<Event> = (10..10 + count).map(put).collect();
+    let revision = Revision(10 + count);
+    let mut watch = watch_of(vec![Ok(EventBatch { events, revision })], true);
+    let mut told = Vec::new();
+    while told.len() < usize::try_from(count).unwrap() {
+        let chunk = watch.next().await.unwrap();
+        assert!(chunk.len() < limits::CHUNK_BYTES + 1_000, "{}", chunk.len());
+        let lines = chunk.split_inclusive(|byte| *byte == b'\n');
+        told.extend(lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()));
+    }
+    let revisions = told.iter().map(|line| line["object"]["metadata"]["resourceVersion"].clone());
+    assert!(revisions.eq((10..10 + count).map(|revision| json!(revision.to_string()))));
+    assert_eq!(next_line(&mut watch).await, None, "the client knows how far it is");
 }
