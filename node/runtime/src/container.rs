@@ -126,6 +126,8 @@ pub struct ContainerConfig {
     pub target: Option<ContainerId>,
     /// Whether standard input stays open.
     pub stdin: bool,
+    /// Whether it ends with that of the first who attaches and ends it.
+    pub stdin_once: bool,
     /// Whether it has a terminal.
     pub tty: bool,
     /// How often this container was started before in this pod; part of the container name.

@@ -40,6 +40,7 @@ pub(crate) fn container_config(
         capabilities_drop: capabilities.drop.unwrap_or_default(),
         target: None,
         stdin: container.stdin == Some(true),
+        stdin_once: container.stdin_once == Some(true),
         tty: container.tty == Some(true),
         attempt: inputs.attempt,
         labels: std::collections::BTreeMap::new(),

@@ -96,6 +96,7 @@ pub(super) fn container(sandbox: &SandboxInfo, config: &ContainerConfig) -> Cont
         working_dir: Some(config.working_dir.clone()).filter(|dir| !dir.is_empty()),
         user: Some(config.user.clone()).filter(|user| !user.is_empty()),
         open_stdin: Some(config.stdin),
+        stdin_once: Some(config.stdin_once),
         tty: Some(config.tty),
         labels: Some(labels::of_container(sandbox, config)),
         host_config: Some(host),
