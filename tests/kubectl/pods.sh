@@ -20,6 +20,8 @@ expect 'Name: +shell.*Status: +Running.*Events:.*Started' k describe pod shell
 
 # What a container says before anybody is attached, nobody hears: it takes its time.
 expect 'hello from inside' k run once --image="$IMAGE" --restart=Never --rm --attach --quiet -- sh -c 'sleep 3; echo hello from inside'
+# With input it waits for it, so nothing is missed.
+expect 'sent.and heard' k run fed --image="$IMAGE" --restart=Never --rm -i --quiet -- sh -c 'cat; echo and heard' <<<sent
 expect 'pod/done created' k run "done" --image="$IMAGE" --restart=Never -- sh -c 'exit 3'
 expect 'condition met' k wait --for=jsonpath='{.status.phase}'=Failed pod/done --timeout="$DEADLINE"
 expect '^3$' k get pod "done" -o 'jsonpath={.status.containerStatuses[0].state.terminated.exitCode}'

@@ -1,6 +1,11 @@
 //! Processes in containers to talk to, through the engine.
 
-use std::sync::Arc;
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use async_trait::async_trait;
 use bollard::{
@@ -11,6 +16,7 @@ use bollard::{
     query_parameters::{AttachContainerOptionsBuilder, ResizeContainerTTYOptionsBuilder},
 };
 use futures::stream::{BoxStream, Stream, StreamExt};
+use tokio::io::AsyncWrite;
 use tokio_util::io::ReaderStream;
 
 use super::{
@@ -75,9 +81,9 @@ impl DockerRuntime {
         config: &ExecConfig,
     ) -> Result<ExecSession, RuntimeError> {
         // What its container says, not whoever asks.
-        let container = self.inspect_container(id).await?;
+        let container = self.inspect_container(id).await?.config.unwrap_or_default();
         let process = Box::new(Main { client: Arc::clone(&self.client), id: id.clone() });
-        let session = if container.config.and_then(|config| config.tty) == Some(true) {
+        let session = if container.tty == Some(true) {
             let (stdin, stdout) = (config.stdin, config.stdout);
             let path =
                 format!("/containers/{}/attach?stream=1&stdin={stdin}&stdout={stdout}", id.0);
@@ -95,8 +101,12 @@ impl DockerRuntime {
                     docker.attach_container(&id.0, Some(options)).await
                 })
                 .await?;
+            let input = match container.stdin_once {
+                Some(true) => attached.input,
+                _ => Box::pin(Endless(attached.input)),
+            };
             let output = outputs(attached.output, Arc::clone(&self.client));
-            ExecSession { input: attached.input, output, process }
+            ExecSession { input, output, process }
         };
         // The engine attaches to one that has ended as well, and waits until it is started again.
         let state = self.inspect_container(id).await?.state;
@@ -126,7 +136,31 @@ impl DockerRuntime {
             let broken = |error: std::io::Error| RuntimeError::Unreachable(error.to_string());
             bytes.map(ExecOutput::Stdout).map_err(broken)
         });
-        Ok(ExecSession { input: Box::pin(input), output: output.boxed(), process })
+        let input = Box::pin(Endless(Box::pin(input)));
+        Ok(ExecSession { input, output: output.boxed(), process })
+    }
+}
+
+/// Input whose end the engine is not told: unless it passes the end on to the process, which it
+/// does neither with a terminal nor to a container without `stdinOnce`, it takes the end of the
+/// input for the end of the outputs as well, and what the process says from then on is lost.
+struct Endless(Pin<Box<dyn AsyncWrite + Send>>);
+
+impl AsyncWrite for Endless {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.0.as_mut().poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.as_mut().poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(context)
     }
 }
 

@@ -152,24 +152,31 @@ fn shown(part: ExecOutput) -> Vec<u8> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_container_whose_input_ends_with_that_of_who_attaches_is_heard_to_its_end() {
+async fn a_container_is_heard_to_its_end_by_who_has_no_more_to_say() {
     let engine = TestEngine::start().await;
     let subject = engine.subject().await;
-    let (sandbox, _) = subject.run("attached", "sleep infinity").await;
-    let mut config = subject.script("cat; echo end");
-    (config.name, config.stdin, config.stdin_once) = ("talker".to_owned(), true, true);
-    let id = subject.runtime.create_container(&sandbox, &config).await.unwrap();
-    subject.runtime.start_container(&id).await.unwrap();
-    let attach = ExecConfig { stdin: true, command: Vec::new(), ..command("") };
-    let mut session = subject.runtime.exec(&id, &attach).await.unwrap();
-    session.input.write_all(b"hello\n").await.unwrap();
-    session.input.shutdown().await.unwrap();
-    let parts: Vec<ExecOutput> = session.output.try_collect().await.unwrap();
-    let said: Vec<u8> = parts.into_iter().flat_map(shown).collect();
-    assert_eq!(String::from_utf8_lossy(&said), "hello\nend\n");
-    let state = subject.ended(&sandbox, &id).await;
-    assert!(matches!(state, ContainerState::Exited { exit_code: 0, .. }), "{state:?}");
-    subject.remove(&sandbox).await;
+    let slow = "read line; sleep 1; echo \"got $line\"";
+    let cases = [
+        ("once", true, false, "cat; echo end", "hello\nend\n"),
+        ("open", false, false, slow, "got hello\n"),
+        ("terminal", false, true, slow, "hello\r\ngot hello\r\n"),
+    ];
+    for (name, stdin_once, tty, script, expected) in cases {
+        let sandbox = subject.runtime.run_sandbox(&pod(name)).await.unwrap();
+        let config = ContainerConfig { stdin: true, stdin_once, tty, ..subject.script(script) };
+        let id = subject.runtime.create_container(&sandbox, &config).await.unwrap();
+        subject.runtime.start_container(&id).await.unwrap();
+        let attach = ExecConfig { stdin: true, command: Vec::new(), ..command("") };
+        let mut session = subject.runtime.exec(&id, &attach).await.unwrap();
+        session.input.write_all(b"hello\n").await.unwrap();
+        session.input.shutdown().await.unwrap();
+        let parts: Vec<ExecOutput> = session.output.try_collect().await.unwrap();
+        let said: Vec<u8> = parts.into_iter().flat_map(shown).collect();
+        assert_eq!(String::from_utf8_lossy(&said), expected, "{name}");
+        let state = subject.ended(&sandbox, &id).await;
+        assert!(matches!(state, ContainerState::Exited { exit_code: 0, .. }), "{state:?}");
+        subject.remove(&sandbox).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
