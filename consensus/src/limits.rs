@@ -98,6 +98,10 @@ pub(crate) const LEADER_SILENCE: Duration = Duration::from_secs(3);
 /// that none of them disturbs a watch.
 pub(crate) const WATCH_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Pause between two looks whether a replica follows again, so that watches of its node that a peer
+/// serves come back to it.
+pub(crate) const HOMECOMING: Duration = Duration::from_secs(1);
+
 /// How long a leader tries to hand over before it stops anyway.
 pub(crate) const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::StreamExt;
 
 use crate::{Peers, RemoteStore, Replica, replica_store::ReplicaStore};
 use skein_store::{
@@ -15,7 +16,8 @@ use skein_store::{
 /// A replica that belongs to a group and hears from its leader serves the request, and so does a
 /// voter that knows the quorum to be lost: it refuses what is impossible at once. Otherwise a
 /// peer's does; and if that cannot, the local one as it is, so that reads that may be stale go on
-/// without quorum.
+/// without quorum. A watch that a peer serves ends once the local replica serves, for whoever needs
+/// it to go on there: what a node has, no peer need send it.
 pub struct NodeStore {
     local: ReplicaStore,
     remote: Arc<RemoteStore>,
@@ -29,9 +31,14 @@ impl NodeStore {
         Arc::new(Self { local, remote })
     }
 
+    /// Whether the local replica is asked, and nobody else.
+    fn serves(&self) -> bool {
+        self.local.is_current() || self.local.is_decisive()
+    }
+
     /// The stores to try, in order.
     fn order(&self) -> (&dyn StoreClient, Option<&dyn StoreClient>) {
-        if self.local.is_current() || self.local.is_decisive() {
+        if self.serves() {
             (&self.local, None)
         } else if self.local.has_data() {
             (self.remote.as_ref(), Some(&self.local))
@@ -83,11 +90,13 @@ impl StoreClient for NodeStore {
     }
 
     async fn watch(&self, range: &KeyRange, from: Revision) -> Result<WatchStream, StoreError> {
-        let (first, second) = self.order();
-        let result = first.watch(range, from).await;
-        match second {
-            Some(second) if is_unavailable(&result) => second.watch(range, from).await,
-            _ => result,
+        if self.serves() {
+            return self.local.watch(range, from).await;
         }
+        let result = self.remote.watch(range, from).await;
+        if self.local.has_data() && is_unavailable(&result) {
+            return self.local.watch(range, from).await;
+        }
+        Ok(Box::pin(result?.take_until(Box::pin(self.local.becomes_current()))))
     }
 }

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use skein_net::NodeId;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use crate::{
-    RaftStatus, limits,
+    RaftStatus,
+    elections::measured::Measured,
+    limits,
     parts::Parts,
     reads::Reads,
     store_protocol::Refusal,
@@ -20,6 +22,17 @@ use skein_store::{
     Consistency, Key, KeyRange, ListOptions, Listing, Machine, Record, Revision, StoreClient,
     StoreError, Transaction, View, WatchStream,
 };
+
+/// Whether there is data to read in a replica, be it old.
+fn has_data(status: &RaftStatus) -> bool {
+    status.initialized && (status.failure.is_none() || status.disk_full)
+}
+
+/// Whether the data of a replica follows the cluster's.
+fn follows(status: &RaftStatus, measured: &Measured) -> bool {
+    let hears = measured.silent_for().is_some_and(|ago| ago < limits::LEADER_SILENCE);
+    has_data(status) && (status.is_leader() || hears)
+}
 
 /// Reads here, writes through whoever leads. Cheap to clone.
 #[derive(Clone)]
@@ -37,15 +50,25 @@ pub(crate) struct ReplicaStore {
 impl ReplicaStore {
     /// Whether there is data to read here, be it old.
     pub(crate) fn has_data(&self) -> bool {
-        let status = self.status.borrow();
-        status.initialized && (status.failure.is_none() || status.disk_full)
+        has_data(&self.status.borrow())
     }
 
     /// Whether the data here follows the cluster's.
     pub(crate) fn is_current(&self) -> bool {
-        let heard = self.parts.measured.silent_for();
-        let follows = heard.is_some_and(|ago| ago < limits::LEADER_SILENCE);
-        self.has_data() && (self.status.borrow().is_leader() || follows)
+        follows(&self.status.borrow(), &self.parts.measured)
+    }
+
+    /// Returns once the data here follows the cluster's, or the replica is gone. Does not keep it.
+    pub(crate) fn becomes_current(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (mut status, measured) = (self.status.clone(), Arc::clone(&self.parts.measured));
+        async move {
+            // An error says that the replica is gone.
+            while let Ok(now) = status.wait_for(has_data).await.map(|now| now.clone())
+                && !follows(&now, &measured)
+            {
+                sleep(limits::HOMECOMING).await;
+            }
+        }
     }
 
     /// Whether no peer knows better than this replica that nothing can be written: it is a voter

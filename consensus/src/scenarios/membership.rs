@@ -114,6 +114,33 @@ async fn the_watches_of_a_node_that_lost_its_place_go_elsewhere() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_watches_of_a_node_come_home_once_it_has_a_replica() {
+    // Seven have places, so that one waits for a place.
+    let cluster = Cluster::start(16, 8).await;
+    let full = |s: &RaftStatus| s.voters.len() == 5 && s.learners.len() == 2;
+    let status = cluster.until(1, "had its members", full).await;
+    let has_place = |id: u64| status.voters.iter().chain(&status.learners).any(|one| one.0 == id);
+    let outside = cluster.running().into_iter().find(|id| !has_place(*id));
+    let outside = outside.expect("seven places are too few for eight nodes");
+    let store: SharedStore = NodeStore::new(cluster.replica(outside), cluster.peers());
+    let mut away = watch(&store).await;
+    cluster.store(1).write(put("a", "1")).await.unwrap();
+    while away.next().await.unwrap().unwrap().events.is_empty() {}
+    cluster.tell(status.learners[0].0, false);
+    tokio::time::sleep(super::cluster::PATIENCE).await;
+    cluster.until(outside, "had the place of the dead", |s| s.initialized && s.quorum).await;
+    let end = async {
+        while let Some(batch) = away.next().await {
+            batch.unwrap();
+        }
+    };
+    tokio::time::timeout(super::cluster::PATIENCE, end).await.expect("it never came home");
+    let mut home = watch(&store).await;
+    cluster.store(1).write(put("b", "1")).await.unwrap();
+    while home.next().await.unwrap().unwrap().events.is_empty() {}
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_watch_outlives_an_election() {
     let mut cluster = Cluster::with_voters(7, 3, 3).await;
     let leader = cluster.leader().await;
