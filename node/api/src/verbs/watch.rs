@@ -247,6 +247,7 @@ impl Watch {
 
     fn fail(&mut self, error: &StatusError) {
         self.lines.push("ERROR", error.to_value().to_string().as_bytes());
+        self.initial = Initial::default();
         self.changes = Vec::new().into_iter();
         self.is_over = true;
     }

@@ -139,6 +139,22 @@ fn progress(revision: u64) -> Result<EventBatch, StatusError> {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_whose_beginning_cannot_be_told_ends_with_why() {
+    let mut watch = watch_of(vec![progress(20)], true);
+    let kind = registry().of::<ConfigMap>();
+    watch.lines.form = Form::new(kind, Shape::Metadata, &Query::parse(None)).unwrap();
+    let broken = Record { value: Bytes::from_static(b"{"), ..(*record(7, "web")).clone() };
+    let records = vec![record(5, "web"), Arc::new(broken), record(8, "web")];
+    watch.initial = Initial { records: records.into_iter(), end: Some(AT) };
+    let told = watch.next().await.unwrap();
+    let lines: Vec<Value> =
+        serde_json::Deserializer::from_slice(&told).into_iter().collect::<Result<_, _>>().unwrap();
+    let types: Vec<_> = lines.iter().map(|line| line["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["ADDED", "ERROR"]);
+    assert_eq!(watch.next().await, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quiet_watch_gets_one_bookmark_for_its_progress() {
     let mut watch = watch_of(vec![progress(20)], true);
     let begun = Instant::now();
