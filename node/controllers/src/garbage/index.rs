@@ -127,15 +127,17 @@ impl Index {
     /// Notes an object as it is now; the objects to look at follow.
     pub(super) fn put(&self, entry: Entry) -> Vec<Uid> {
         let mut graph = self.lock();
-        let mut look: Vec<Uid> = vec![entry.uid.clone()];
-        graph.unlink(&entry.uid);
-        for owner in &entry.ties.owners {
-            graph.dependents.entry(owner.uid.clone()).or_default().insert(entry.uid.clone());
+        let (uid, ties) = (entry.uid.clone(), entry.ties.clone());
+        let mut look = vec![uid.clone()];
+        if ties.is_leaving {
+            look.extend(graph.dependents.get(&uid).into_iter().flatten().cloned());
         }
-        if entry.ties.is_leaving {
-            look.extend(graph.dependents.get(&entry.uid).into_iter().flatten().cloned());
+        if let Some(former) = graph.entries.insert(uid.clone(), entry) {
+            graph.unlink(&former);
         }
-        graph.entries.insert(entry.uid.clone(), entry);
+        for owner in &ties.owners {
+            graph.dependents.entry(owner.uid.clone()).or_default().insert(uid.clone());
+        }
         look
     }
 
@@ -165,19 +167,20 @@ impl Index {
 impl Graph {
     /// Forgets an object and names its dependents and its owners.
     fn remove(&mut self, uid: &Uid) -> Vec<Uid> {
-        self.unlink(uid);
         let former = self.entries.remove(uid);
+        if let Some(former) = &former {
+            self.unlink(former);
+        }
         let owners = former.iter().flat_map(|entry| &entry.ties.owners);
         let dependents = self.dependents.get(uid).into_iter().flatten().cloned();
         dependents.chain(owners.map(|owner| owner.uid.clone())).collect()
     }
 
     /// Takes the object out of its owners' dependents.
-    fn unlink(&mut self, uid: &Uid) {
-        let Some(entry) = self.entries.get(uid) else { return };
+    fn unlink(&mut self, entry: &Entry) {
         for owner in &entry.ties.owners {
             if let Some(dependents) = self.dependents.get_mut(&owner.uid) {
-                dependents.remove(uid);
+                dependents.remove(&entry.uid);
                 if dependents.is_empty() {
                     self.dependents.remove(&owner.uid);
                 }
