@@ -298,3 +298,62 @@ async fn reviews_tell_what_they_lack() {
     let asked = json!({"spec": {"user": "al", "resourceAttributes": pods}});
     assert_eq!(client.post(&subject, &asked).await.ok()["status"]["allowed"], true);
 }
+
+#[tokio::test]
+async fn a_request_for_a_certificate_says_who_made_it_and_is_approved_by_who_may_for_its_signer() {
+    let api = start().await;
+    let client = api.client();
+    let requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
+    let rule = |resource: &str, verb: &str| json!({"apiGroups": ["certificates.k8s.io"], "resources": [resource], "verbs": [verb]});
+    let mut rules = vec![
+        rule("certificatesigningrequests", "create"),
+        rule("certificatesigningrequests/approval", "update"),
+    ];
+    let role = json!({"metadata": {"name": "approver"}, "rules": rules});
+    client.post(&format!("{RBAC}/clusterroles"), &role).await.ok();
+    let binding = json!({"metadata": {"name": "approver"},
+        "roleRef": {"kind": "ClusterRole", "name": "approver"},
+        "subjects": [{"kind": "ServiceAccount", "name": "robot", "namespace": "default"}]});
+    client.post(&format!("{RBAC}/clusterrolebindings"), &binding).await.ok();
+
+    let token = token(&client, json!({})).await;
+    let request = |name: &str| {
+        json!({"metadata": {"name": name}, "spec": {"request": "LS0t", "usages": ["client auth"],
+            "signerName": "example.com/one", "username": "mallory", "uid": "1",
+            "groups": ["system:masters"], "extra": {"a": ["b"]}}})
+    };
+    let made = send(&api, "POST", requests, &token, Some(&request("own"))).await.ok();
+    assert_eq!(made["spec"]["username"], "system:serviceaccount:default:robot");
+    let account = client.get(&format!("{ACCOUNTS}/robot")).await.ok();
+    assert_eq!(made["spec"]["uid"], account["metadata"]["uid"]);
+    assert!(!made["spec"]["groups"].as_array().unwrap().contains(&json!("system:masters")));
+    let admins = client.post(requests, &request("admins")).await.ok();
+    assert_eq!(admins["spec"]["username"], "admin");
+    assert_eq!(admins["spec"]["groups"], json!(["system:masters", "system:authenticated"]));
+    assert_eq!((&admins["spec"]["uid"], &admins["spec"]["extra"]), (&Value::Null, &Value::Null));
+    let mut applied = request("applied");
+    applied["apiVersion"] = json!("certificates.k8s.io/v1");
+    applied["kind"] = json!("CertificateSigningRequest");
+    let path = format!("{requests}/applied?fieldManager=me");
+    let applied = client.send_json("PATCH", &path, "application/apply-patch+yaml", &applied).await;
+    assert_eq!(applied.ok()["spec"]["username"], "admin");
+
+    let approval = format!("{requests}/admins/approval");
+    let mut decided = admins.clone();
+    decided["status"]["conditions"] =
+        json!([{"type": "Approved", "status": "True", "reason": "r", "message": "m"}]);
+    let refused = send(&api, "PUT", &approval, &token, Some(&decided)).await;
+    assert_eq!(refused.code, 403, "{}", refused.text());
+    assert!(refused.text().contains("signerName \\\"example.com/one\\\""), "{}", refused.text());
+    for (name, code) in [("example.com/two", 403), ("example.org/*", 403), ("example.com/*", 200)] {
+        let mut signers = rule("signers", "approve");
+        signers["resourceNames"] = json!([name]);
+        rules.truncate(2);
+        rules.push(signers);
+        let role = json!({"metadata": {"name": "approver"}, "rules": rules});
+        let path = format!("{RBAC}/clusterroles/approver");
+        client.send_json("PUT", &path, "application/json", &role).await.ok();
+        let answer = send(&api, "PUT", &approval, &token, Some(&decided)).await;
+        assert_eq!(answer.code, code, "{name}: {}", answer.text());
+    }
+}

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde_json::Value;
 use skein_objects::{StatusError, decode, parse, warnings};
 
-use super::answer;
+use super::{answer, approval};
 use crate::{
     call::Call,
     reply::{self, Reply},
@@ -19,6 +19,7 @@ pub(super) async fn create(service: &Service, call: Call) -> Result<Reply, Statu
     let kind = &call.target.kind;
     let mut decoded = decode(kind, &bytes, media, validation)?;
     decoded.warnings.extend(warnings(kind, &decoded.object));
+    approval::note_requester(kind, &call.identity, &mut decoded.object);
     let namespace = call.target.namespace();
     let object = service.storage.create(kind, namespace, decoded.object, &options).await?;
     Ok(reply::warn(answer(&call, StatusCode::CREATED, &object)?, &decoded.warnings))

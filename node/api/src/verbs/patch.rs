@@ -11,7 +11,7 @@ use skein_objects::{
 };
 use skein_storage::{Manager, Object, WriteOptions};
 
-use super::{answer, part_of};
+use super::{answer, approval, part_of};
 use crate::{
     access::{self, Action},
     call::Call,
@@ -117,7 +117,8 @@ async fn apply_config(
     }
     let creation = Action::on(Verb::Create, target, name);
     access::authorize(&service.storage, &call.identity, &creation).await?;
-    let new = checked(apply_new(kind, config, by)?)?;
+    let mut new = checked(apply_new(kind, config, by)?)?;
+    approval::note_requester(kind, &call.identity, &mut new);
     match service.storage.create(kind, namespace, new, options).await {
         // Somebody else was quicker.
         Err(error) if error.reason == Reason::AlreadyExists => {

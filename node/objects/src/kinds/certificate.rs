@@ -2,18 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use crate::field::{Errors, Field};
-use crate::lifecycle::{Stamp, remove};
 use crate::podspec::{require_text, validate_choice};
 use crate::strategy::{NameRule, Strategy};
 
 /// Fewest seconds for which a certificate may be asked: ten minutes.
 const SECONDS: i64 = 600;
-
-/// What only the server may say: who asks.
-const ASKER: [&str; 4] = ["username", "uid", "groups", "extra"];
 
 const USAGES: [&str; 23] = [
     "any",
@@ -46,13 +40,6 @@ pub(crate) struct CertificateRequestStrategy;
 impl Strategy for CertificateRequestStrategy {
     fn name_rule(&self) -> NameRule {
         NameRule::PathSegment
-    }
-
-    /// Who asks is nothing that whoever asks may say; a signer would believe it.
-    fn start(&self, object: &mut Value, _stamp: &Stamp) {
-        if let Some(spec) = object.get_mut("spec") {
-            ASKER.into_iter().for_each(|name| remove(spec, name));
-        }
     }
 
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {

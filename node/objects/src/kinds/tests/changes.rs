@@ -169,11 +169,3 @@ fn what_is_wanted_counts_up_the_generation_wherever_it_is() {
         assert_eq!(changed["metadata"]["generation"], 2, "{resource}");
     }
 }
-
-#[test]
-fn who_asks_for_a_certificate_cannot_say_who_he_is() {
-    let request = of(json!({"request": "eA==", "signerName": "example.com/a", "usages": ["any"],
-        "username": "admin", "groups": ["system:masters"]}));
-    let made = create("certificatesigningrequests.certificates.k8s.io", request).unwrap();
-    assert_eq!((made["spec"].get("username"), made["spec"].get("groups")), (None, None));
-}
