@@ -84,6 +84,10 @@ impl View {
 
 #[async_trait]
 impl ClusterView for View {
+    fn node_name(&self) -> &str {
+        &self.node_name
+    }
+
     fn status(&self) -> Value {
         self.situation().describe()
     }

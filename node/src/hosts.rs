@@ -1,7 +1,7 @@
-//! Reaching the inside of pods on any host: logs, processes, ports and image archives through the
-//! peer streams.
+//! Reaching any host and the inside of its pods: logs, processes, ports, image archives and what the
+//! node says about itself, through the peer streams.
 //!
-//! A stream for a log, a process or a port opens with a JSON request; the answer is one line, empty
+//! A stream for a log, a process, a port or a node opens with a JSON request; the answer is one line, empty
 //! for success or a refusal in JSON, and then the bytes, but for a log both ways. An archive stream
 //! carries the archive; the answer is one line of JSON. The one request there is asks for the host's beliefs about the others.
 
@@ -120,6 +120,10 @@ impl HostProxy for Hosts {
         Ok(Box::new(serve::local_connection(&self.agent, &request).await?))
     }
 
+    async fn node(&self, node: &str) -> Result<Box<dyn Duplex>, StatusError> {
+        Ok(Box::new(self.ask(node, &NodeHeader { node: node.to_owned() }).await?))
+    }
+
     async fn load_image(&self, archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
         fan_out::load(self, archive).await
     }
@@ -153,6 +157,12 @@ struct ExecHeader {
 #[derive(Debug, Serialize, Deserialize)]
 struct ConnectHeader {
     connect: ConnectRequest,
+}
+
+/// Asks a host for a conversation with the node itself, by name.
+#[derive(Debug, Serialize, Deserialize)]
+struct NodeHeader {
+    node: String,
 }
 
 /// The answer line of a host that will not give the bytes.

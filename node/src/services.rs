@@ -73,6 +73,12 @@ impl Services {
         let runtime = config.workload.as_ref().map(|workload| workload.runtime.clone());
         let agent =
             config.workload.map(|workload| start_agent(core, workload, &tasks, cancel.clone()));
+        let (metrics, mut registry) = (Metrics::default(), Registry::default());
+        metrics.register(&mut registry);
+        if let Some(agent) = &agent {
+            agent.register_metrics(&mut registry);
+        }
+        let api = api(core, agent.clone(), registry, config.audit, cancel.clone());
         for (protocol, serves) in
             [(Protocol::Proxy, Serves::Logs), (Protocol::Blob, Serves::Images)]
         {
@@ -80,16 +86,11 @@ impl Services {
                 node_name: core.name.clone(),
                 agent: agent.clone(),
                 membership: core.membership.clone(),
+                api: api.clone(),
                 serves,
             };
             core.transport.register(protocol, Arc::new(server));
         }
-        let (metrics, mut registry) = (Metrics::default(), Registry::default());
-        metrics.register(&mut registry);
-        if let Some(agent) = &agent {
-            agent.register_metrics(&mut registry);
-        }
-        let api = api(core, agent.clone(), registry, config.audit, cancel.clone());
         lead(core, config.controllers, metrics, &tasks, cancel.clone());
         tasks.close();
         Self { api, agent, runtime, transport: core.transport.clone(), tasks, cancel }

@@ -4,17 +4,23 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Request;
-use hyper::body::Body;
+use hyper::{
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use skein_storage::Storage;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Audit, ClusterView, HostProxy,
+    Audit, ClusterView, Duplex, HostProxy,
     body::{self, BodyError},
     identity::Identity,
     limits,
-    reply::Reply,
+    reply::{self, Reply},
     service::Service,
+    verbs,
 };
 
 /// How much is served at once, and how much may wait; what comes on top is answered with 429.
@@ -62,6 +68,23 @@ impl Api {
     /// Waits until everything beside requests has ended, which it does with the token.
     pub(crate) async fn tasks_ended(&self) {
         self.0.tasks.wait().await;
+    }
+
+    /// Answers over HTTP/1 what another node, which has found that its client may, asks of this one
+    /// itself: `/healthz`, `/metrics` and `/pods`. Returns when the stream or this API ends.
+    pub async fn serve_node(&self, stream: impl Duplex + 'static) {
+        let handler = service_fn(|request: Request<Incoming>| async move {
+            let (method, uri) = (request.method(), request.uri());
+            let answer = verbs::respond_as_node(&self.0, method, uri.path(), uri.query()).await;
+            let reply = answer.unwrap_or_else(|error| reply::error(&error));
+            Ok::<_, std::convert::Infallible>(reply)
+        });
+        let mut builder = http1::Builder::new();
+        builder.timer(TokioTimer::new()).header_read_timeout(limits::HEADERS);
+        let served = builder.serve_connection(TokioIo::new(stream), handler);
+        if let Some(Err(error)) = self.0.cancel.run_until_cancelled(served).await {
+            tracing::debug!(%error, "a node that asked about this one is gone");
+        }
     }
 
     /// Answers a request of a client that is `identity`, if it proved to be anybody. What fails

@@ -32,6 +32,9 @@ pub struct Impairment {
 /// The node's view of its cluster.
 #[async_trait]
 pub trait ClusterView: Send + Sync + 'static {
+    /// Name of this node.
+    fn node_name(&self) -> &str;
+
     /// Members, leader and quorum, as `GET /skein/v1/status` gives them.
     fn status(&self) -> Value;
 

@@ -120,7 +120,7 @@ fn issuer() -> serde_json::Value {
 }
 
 /// The numbers that Prometheus reads.
-fn metrics(service: &Service) -> Result<Reply, StatusError> {
+pub(crate) fn metrics(service: &Service) -> Result<Reply, StatusError> {
     let text = service.metrics().map_err(StatusError::internal)?;
     Ok(reply::bytes(StatusCode::OK, OPENMETRICS, text.into()))
 }

@@ -86,7 +86,7 @@ pub struct ImageLoad {
     pub error: Option<String>,
 }
 
-/// Reaches the inside of pods on any host.
+/// Reaches any host, and the inside of its pods.
 #[async_trait]
 pub trait HostProxy: Send + Sync + 'static {
     /// The log of a container on `node`.
@@ -112,6 +112,12 @@ pub trait HostProxy: Send + Sync + 'static {
         node: &str,
         request: ConnectRequest,
     ) -> Result<Box<dyn Duplex>, StatusError>;
+
+    /// Connects to `node` itself, which answers as [`Api::serve_node`](crate::Api::serve_node) says.
+    ///
+    /// # Errors
+    /// `ServiceUnavailable` where the host is not there.
+    async fn node(&self, node: &str) -> Result<Box<dyn Duplex>, StatusError>;
 
     /// Loads an image archive on every node and says what came of it on each.
     ///

@@ -283,7 +283,8 @@ impl Service {
         }
     }
 
-    fn respond_publicly(
+    /// Answers for the process, whoever asks.
+    pub(crate) fn respond_publicly(
         &self,
         route: &Route,
         method: &Method,

@@ -4,7 +4,7 @@ use k8s_openapi::{
     Resource,
     api::{
         certificates::v1::CertificateSigningRequest,
-        core::v1::{Namespace, Pod, Service, ServiceAccount},
+        core::v1::{Namespace, Node, Pod, Service, ServiceAccount},
     },
 };
 use skein_objects::Kind;
@@ -55,6 +55,7 @@ impl Subresource {
     pub(crate) fn all_of(kind: &Kind) -> impl Iterator<Item = Self> {
         let is_pod = kind.group == Pod::GROUP && kind.kind == Pod::KIND;
         let is_service = kind.group == Service::GROUP && kind.kind == Service::KIND;
+        let is_node = kind.group == Node::GROUP && kind.kind == Node::KIND;
         let is_namespace = kind.group == Namespace::GROUP && kind.kind == Namespace::KIND;
         let is_account = kind.group.is_empty() && kind.kind == ServiceAccount::KIND;
         let is_request = kind.group == CertificateSigningRequest::GROUP;
@@ -65,7 +66,7 @@ impl Subresource {
             Self::Approval => is_request,
             Self::Finalize => is_namespace,
             Self::Token => is_account,
-            Self::Proxy => is_pod || is_service,
+            Self::Proxy => is_pod || is_service || is_node,
             Self::Log
             | Self::Binding
             | Self::Eviction
@@ -111,6 +112,7 @@ impl Subresource {
             Self::Attach => ("", "v1", "PodAttachOptions"),
             Self::PortForward => ("", "v1", "PodPortForwardOptions"),
             Self::Proxy if kind.kind == Service::KIND => ("", "v1", "ServiceProxyOptions"),
+            Self::Proxy if kind.kind == Node::KIND => ("", "v1", "NodeProxyOptions"),
             Self::Proxy => ("", "v1", "PodProxyOptions"),
         }
     }
@@ -128,7 +130,7 @@ impl Subresource {
         }
     }
 
-    /// Whether the request, or the whole connection, goes on to a pod.
+    /// Whether the request, or the whole connection, goes on to a pod or a node.
     pub(crate) fn connects(self) -> bool {
         matches!(self, Self::Exec | Self::Attach | Self::PortForward | Self::Proxy)
     }

@@ -6,6 +6,7 @@ mod create;
 mod delete;
 mod eviction;
 mod finalize;
+mod kubelet;
 mod list;
 mod log;
 mod patch;
@@ -33,6 +34,7 @@ use crate::{
     subresource::Subresource,
 };
 
+pub(crate) use kubelet::respond as respond_as_node;
 pub(crate) use pod::node_of;
 pub(crate) use proxy::ready_endpoints;
 

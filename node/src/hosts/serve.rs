@@ -6,7 +6,7 @@ use futures::{StreamExt, TryStreamExt};
 use jiff::Timestamp;
 use serde::Deserialize;
 use skein_agent::Agent;
-use skein_api::{ByteStream, ConnectRequest, ExecRequest, ImageLoad, LogRequest};
+use skein_api::{Api, ByteStream, ConnectRequest, ExecRequest, ImageLoad, LogRequest};
 use skein_net::{BoxedStream, Handler, Membership, NodeId};
 use skein_objects::StatusError;
 use skein_runtime::ExecConfig;
@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::io::ReaderStream;
 
-use super::{BELIEFS, ConnectHeader, ExecHeader, LocalAgent, Refusal};
+use super::{BELIEFS, ConnectHeader, ExecHeader, LocalAgent, NodeHeader, Refusal};
 
 /// What a stream opens with.
 #[derive(Deserialize)]
@@ -24,6 +24,7 @@ use super::{BELIEFS, ConnectHeader, ExecHeader, LocalAgent, Refusal};
 enum Asked {
     Exec(ExecHeader),
     Connect(ConnectHeader),
+    Node(NodeHeader),
     Logs(LogRequest),
 }
 
@@ -32,6 +33,7 @@ pub(crate) struct HostServer {
     pub(crate) node_name: String,
     pub(crate) agent: LocalAgent,
     pub(crate) membership: Membership,
+    pub(crate) api: Api,
     pub(crate) serves: Serves,
 }
 
@@ -59,6 +61,7 @@ impl Handler for HostServer {
                 Ok(Asked::Connect(ConnectHeader { connect })) => {
                     self.connect(&connect, stream).await
                 }
+                Ok(Asked::Node(NodeHeader { node })) => self.node(&node, stream).await,
                 Ok(Asked::Logs(request)) => self.logs(request, stream).await,
                 Err(error) => refuse(stream, &StatusError::bad_request(error.to_string())).await,
             },
@@ -121,6 +124,16 @@ impl HostServer {
                 tokio::io::copy_bidirectional(&mut stream, &mut connection).await.map(drop)
             }
         }
+    }
+
+    async fn node(&self, node: &str, mut stream: BoxedStream) -> std::io::Result<()> {
+        if node != self.node_name {
+            let why = format!("this is {:?}, not {node:?}", self.node_name);
+            return refuse(stream, &StatusError::service_unavailable(why)).await;
+        }
+        stream.write_all(b"\n").await?;
+        self.api.serve_node(stream).await;
+        Ok(())
     }
 
     async fn images(&self, stream: BoxedStream) -> std::io::Result<()> {

@@ -40,6 +40,8 @@ pub(super) struct Api {
     pub(super) user: Pair,
     pub(super) hosts: Arc<FakeHosts>,
     pub(super) cluster: Arc<FakeCluster>,
+    /// The API without its listener.
+    pub(super) api: crate::Api,
     pub(super) server: Server,
     pub(super) cancel: CancellationToken,
 }
@@ -63,9 +65,9 @@ impl Api {
         let storage = Storage::new(store);
         let api = crate::Api::new(storage, hosts.clone(), cluster.clone(), api, cancel.clone());
         let tls = authority.server_config();
-        let server = serve(config, api, tls, cancel.clone()).await.unwrap();
+        let server = serve(config, api.clone(), tls, cancel.clone()).await.unwrap();
         let user = authority.issue_user("admin", &["system:masters"]);
-        Self { authority, user, hosts, cluster, server, cancel }
+        Self { authority, user, hosts, cluster, api, server, cancel }
     }
 
     /// With the namespace `default`.
@@ -303,6 +305,10 @@ impl Default for FakeCluster {
 
 #[async_trait]
 impl ClusterView for FakeCluster {
+    fn node_name(&self) -> &str {
+        "h1"
+    }
+
     fn status(&self) -> Value {
         json!({"leader": "h1"})
     }

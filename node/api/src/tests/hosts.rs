@@ -19,7 +19,8 @@ use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
 use super::hook::Hook;
 use crate::{
-    ByteStream, ConnectRequest, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad, LogRequest,
+    Api, ByteStream, ConnectRequest, Conversation, Duplex, ExecRequest, HostProxy, ImageLoad,
+    LogRequest,
 };
 
 /// Answers requests with what they are; `/moved` is moved to `/there`.
@@ -50,6 +51,8 @@ pub(super) struct FakeHosts {
     pub(super) ran: Mutex<Vec<(String, ExecRequest)>>,
     /// What listens at port 8443 of every pod.
     pub(super) hook: Mutex<Option<Arc<Hook>>>,
+    /// The API of every other node.
+    pub(super) other: Mutex<Option<Api>>,
     tasks: Mutex<JoinSet<()>>,
 }
 
@@ -115,6 +118,15 @@ impl HostProxy for FakeHosts {
                 return Err(StatusError::service_unavailable(why));
             }
         };
+        Ok(Box::new(near))
+    }
+
+    async fn node(&self, node: &str) -> Result<Box<dyn Duplex>, StatusError> {
+        let Some(other) = self.other.lock().unwrap().clone() else {
+            return Err(StatusError::service_unavailable(format!("host {node:?} cannot be asked")));
+        };
+        let (near, far) = tokio::io::duplex(1 << 16);
+        self.tasks.lock().unwrap().spawn(async move { other.serve_node(far).await });
         Ok(Box::new(near))
     }
 

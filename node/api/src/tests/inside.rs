@@ -92,6 +92,45 @@ async fn a_proxy_says_why_there_is_no_answer() {
 }
 
 #[tokio::test]
+async fn a_node_answers_for_itself_whoever_is_asked() {
+    let (api, client) = running().await;
+    let other = Api::with_namespace().await;
+    let there = json!({"metadata": {"name": "there"}, "spec": {"nodeName": "h1",
+        "containers": [{"name": "c", "image": "hello:1"}]}});
+    other.client().post(PODS, &there).await.ok();
+    for name in ["h1", "h2"] {
+        client.post("/api/v1/nodes", &json!({"metadata": {"name": name}})).await.ok();
+    }
+    let gone = client.get("/api/v1/nodes/h2/proxy/healthz").await;
+    assert_eq!((gone.code, gone.text().contains("cannot be asked")), (503, true), "{gone:?}");
+    *api.hosts.other.lock().unwrap() = Some(other.api.clone());
+
+    for (node, pods) in
+        [("h1", json!([])), ("h2", json!(["there"])), ("h2:10250", json!(["there"]))]
+    {
+        let path = |rest| format!("/api/v1/nodes/{node}/proxy{rest}");
+        assert_eq!(client.get(&path("/healthz")).await.text(), "ok");
+        let metrics = client.get(&path("/metrics")).await;
+        assert!(metrics.text().contains("skein_raft_term 7"), "{metrics:?}");
+        let list = client.get(&path("/pods/")).await.ok();
+        assert_eq!(list["kind"], "PodList");
+        let names: Vec<_> =
+            list["items"].as_array().unwrap().iter().map(|pod| &pod["metadata"]["name"]).collect();
+        assert_eq!(json!(names), pods, "{node}");
+        for (method, rest, code) in
+            [("GET", "/run/a", 404), ("GET", "/", 404), ("POST", "/pods", 405), ("GET", "", 301)]
+        {
+            let answer = client.send(method, &path(rest), &[], Bytes::new()).await;
+            assert_eq!(answer.code, code, "{node} {method} {rest}: {}", answer.text());
+        }
+    }
+    for (name, code) in [("h3", 404), ("h1:9100", 400), ("https:h1:10250", 400)] {
+        let answer = client.get(&format!("/api/v1/nodes/{name}/proxy/healthz")).await;
+        assert_eq!(answer.code, code, "{name}: {}", answer.text());
+    }
+}
+
+#[tokio::test]
 async fn an_ephemeral_container_is_added_through_its_subresource_and_talked_to() {
     let (api, client) = running().await;
     let path = format!("{PODS}/web/ephemeralcontainers");

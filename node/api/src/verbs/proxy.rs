@@ -1,4 +1,5 @@
-//! proxy: requests that a pod answers, itself or for a Service, whatever their method.
+//! proxy: requests that a pod answers, itself or for a Service, whatever their method, and those that
+//! a node answers.
 //!
 //! The request goes on through the pod's host to the pod's loopback address; nothing is read of its
 //! body or of the answer's. Other than Kubernetes' proxy it does not rewrite links in HTML.
@@ -9,14 +10,14 @@ use hyper::{body::Incoming, client::conn::http1, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::{
     Resource as _,
-    api::core::v1::{ContainerPort, Pod, Service as CoreService, ServicePort},
+    api::core::v1::{ContainerPort, Node, Pod, Service as CoreService, ServicePort},
     apimachinery::pkg::util::intstr::IntOrString,
 };
 use skein_consensus::Consistency;
 use skein_objects::{StatusError, registry, selector::LabelSelector};
 use skein_storage::Storage;
 
-use super::pod::node_of;
+use super::{kubelet, pod::node_of};
 use crate::{
     body,
     body::RequestBody,
@@ -38,6 +39,9 @@ const HOP_BY_HOP: [HeaderName; 7] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];
+
+/// The port at which kubelet answers, and with which clients may name a node's own answers.
+const KUBELET_PORT: &str = "10250";
 
 /// A name in the path: `[http:]NAME[:PORT]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +69,7 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// Passes a request on to a pod, and its answer back.
+/// Passes a request on to a pod or a node, and its answer back.
 pub(super) async fn proxy(
     service: &Service,
     call: &Call,
@@ -73,6 +77,9 @@ pub(super) async fn proxy(
 ) -> Result<Reply, StatusError> {
     let asked = Asked::parse(call.target.name())?;
     let Some(path) = path(call) else { return redirect_to_root(call) };
+    if call.target.kind.kind == Node::KIND {
+        return node(service, call, asked, path, permit).await;
+    }
     let (pod, port) = if call.target.kind.kind == Pod::KIND {
         pod(service, call, asked).await?
     } else {
@@ -97,6 +104,33 @@ pub(super) async fn proxy(
     Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed_unsync()))
 }
 
+/// Lets a node answer for itself.
+async fn node(
+    service: &Service,
+    call: &Call,
+    asked: Asked<'_>,
+    path: String,
+    permit: StreamPlace,
+) -> Result<Reply, StatusError> {
+    if asked.port.is_some_and(|port| port != KUBELET_PORT) {
+        return Err(StatusError::bad_request(format!(
+            "the proxy of a node leads to the node itself, not to its ports: name it without one, \
+             or with {KUBELET_PORT}"
+        )));
+    }
+    let consistency = call.consistency(Version::Latest);
+    service.storage.get(&call.target.kind, "", asked.name, consistency).await?;
+    let request = outgoing(call, path, false)?;
+    if asked.name == service.cluster.node_name() {
+        let (method, uri) = (request.method(), request.uri());
+        return kubelet::respond(service, method, uri.path(), uri.query()).await;
+    }
+    let connection = service.hosts.node(asked.name).await?;
+    let mut answer = send(service, connection, request, permit).await?;
+    strip(answer.headers_mut());
+    Ok(answer.map(|body| body.map_err(std::io::Error::other).boxed_unsync()))
+}
+
 /// The path behind `/proxy` with its query; `None` where not even a slash is.
 fn path(call: &Call) -> Option<String> {
     let path = call.uri.path().get(prefix(call).len()..).filter(|rest| !rest.is_empty())?;
@@ -109,8 +143,9 @@ fn path(call: &Call) -> Option<String> {
 /// The path up to and with `/proxy`.
 fn prefix(call: &Call) -> &str {
     let path = call.uri.path();
-    // `/api/v1/namespaces/NAMESPACE/KIND/NAME/proxy`
-    let end = path.match_indices('/').nth(7).map_or(path.len(), |(at, _)| at);
+    // `/api/v1/namespaces/NAMESPACE/KIND/NAME/proxy` or `/api/v1/nodes/NAME/proxy`
+    let segments = if call.target.namespace.is_some() { 7 } else { 5 };
+    let end = path.match_indices('/').nth(segments).map_or(path.len(), |(at, _)| at);
     path.get(..end).unwrap_or(path)
 }
 

@@ -37,6 +37,10 @@ impl HostProxy for Hosts {
         Err(StatusError::service_unavailable("nothing listens there".to_owned()))
     }
 
+    async fn node(&self, _node: &str) -> Result<Box<dyn Duplex>, StatusError> {
+        Err(StatusError::service_unavailable("the host is not there"))
+    }
+
     async fn load_image(&self, mut archive: ByteStream) -> Result<Vec<ImageLoad>, StatusError> {
         while let Some(chunk) = archive.next().await {
             chunk.map_err(|error| StatusError::bad_request(error.to_string()))?;
@@ -51,6 +55,10 @@ pub(super) struct Cluster(Registry);
 
 #[async_trait]
 impl ClusterView for Cluster {
+    fn node_name(&self) -> &str {
+        "h1"
+    }
+
     fn status(&self) -> Value {
         json!({"leader": "h1"})
     }
