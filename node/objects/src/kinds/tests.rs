@@ -5,6 +5,7 @@ mod broken_services;
 mod broken_workloads;
 mod changes;
 mod ephemeral;
+mod resize;
 mod stable;
 
 use proptest::prelude::*;
@@ -484,7 +485,13 @@ proptest! {
             let _ = crate::table::row(kind, object.clone(), now);
             let _ = crate::begin_delete(kind, &object, Some(3), None, now);
             let _ = prepare_create(kind, object.clone(), "default", &stamp(), Some("any"));
-            for part in [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers] {
+            for part in [
+                Part::Main,
+                Part::Status,
+                Part::Scale,
+                Part::EphemeralContainers,
+                Part::Resize,
+            ] {
                 let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now, Some("any"));
                 let _ = prepare_update(kind, object.clone(), &old, part, now, Some("any"));
             }
