@@ -19,7 +19,7 @@ use k8s_openapi::{
 use skein_objects::quantity;
 use skein_runtime::RuntimeVersion;
 
-pub(crate) use ledger::{Refusal, Shortage};
+pub(crate) use ledger::{Answer, Refusal, Shortage};
 pub(crate) use room::{Place, Room};
 
 type Quantities = BTreeMap<String, Quantity>;

@@ -79,6 +79,8 @@ pub(crate) struct Worker {
     slot: Option<OwnedSemaphorePermit>,
     listing: Listing,
     share: Share,
+    /// What its spec asks for, and what it was given.
+    asked: Allocation,
     allocation: Allocation,
     place: Place,
     /// Changes whenever the host has more room.
@@ -114,6 +116,7 @@ impl Worker {
             place: host.room.place(&uid, Amounts::requested(&pod)),
             freed: host.room.freed(),
             resizing: false,
+            asked: Allocation::asked(&assigned),
             allocation,
             starts_since: (!began).then_some(now),
             host,
@@ -148,7 +151,7 @@ impl Worker {
                     }
                 }
                 () = self.hint.notified() => self.hear(),
-                freed = self.freed.changed(), if self.memory.shortage.is_some() => {
+                freed = self.freed.changed(), if self.asked != self.allocation => {
                     if freed.is_err() {
                         return;
                     }
@@ -198,6 +201,7 @@ impl Worker {
         let keep = checkpoint::differs(&self.assigned, &pod);
         self.report.take_stored(&pod);
         self.assigned = pod;
+        self.asked = Allocation::asked(&self.assigned);
         self.gone = gone;
         self.take_pod();
         if keep {

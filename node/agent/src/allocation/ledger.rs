@@ -32,6 +32,20 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
 }
 
+/// What becomes of a claim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is given.
+    Given {
+        /// Whether that leaves more to others.
+        frees: bool,
+    },
+    /// It is not.
+    Refused(Refusal),
+    /// What the host has is not known yet.
+    Unknown,
+}
+
 /// Who holds how much.
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
@@ -57,43 +71,42 @@ impl Ledger {
         self.held.remove(uid).is_some_and(|held| held != Amounts::default())
     }
 
-    /// Gives a pod this instead of what it holds, if there is room; true if that leaves more to
-    /// others. What does not grow always has room.
-    pub(super) fn claim(&mut self, uid: &str, wanted: Amounts) -> Result<bool, Refusal> {
+    /// Gives a pod this instead of what it holds, if there is room. What does not grow always has.
+    pub(super) fn claim(&mut self, uid: &str, wanted: Amounts) -> Answer {
         let held = self.held.get(uid).copied().unwrap_or_default();
-        if let Some(refusal) = self.refusal(uid, held, wanted) {
-            return Err(refusal);
+        let grows = wanted.cpu_millis > held.cpu_millis || wanted.memory_bytes > held.memory_bytes;
+        match self.allocatable {
+            None if grows => return Answer::Unknown,
+            Some(capacity) if grows => {
+                if let Some(refusal) = self.refusal(uid, wanted, capacity) {
+                    return Answer::Refused(refusal);
+                }
+            }
+            _ => {}
         }
         self.hold(uid, wanted);
-        Ok(wanted.cpu_millis < held.cpu_millis || wanted.memory_bytes < held.memory_bytes)
+        let frees = wanted.cpu_millis < held.cpu_millis || wanted.memory_bytes < held.memory_bytes;
+        Answer::Given { frees }
     }
 
-    fn refusal(&self, uid: &str, held: Amounts, wanted: Amounts) -> Option<Refusal> {
+    /// What keeps a pod from holding so much; what can never be comes before what cannot be now.
+    fn refusal(&self, uid: &str, wanted: Amounts, capacity: Amounts) -> Option<Refusal> {
+        let held = self.held.get(uid).copied().unwrap_or_default();
         let others = self.held.iter().filter(|(other, _)| *other != uid);
         let used = others.fold(Amounts::default(), |sum, (_, held)| sum.plus(*held));
-        let capacity = self.allocatable;
-        let cpu = |amounts: Amounts| amounts.cpu_millis;
-        let memory = |amounts: Amounts| amounts.memory_bytes;
         let of = |name, amount: fn(Amounts) -> u64| {
-            let (wanted, used) = (amount(wanted), amount(used));
-            if wanted <= amount(held) {
-                return None;
-            }
-            shortage(name, wanted, used, capacity.map(amount))
+            let grows = amount(wanted) > amount(held);
+            grows.then(|| shortage(name, amount(wanted), amount(used), amount(capacity))).flatten()
         };
-        let short: Vec<Refusal> =
-            [of("memory", memory), of("cpu", cpu)].into_iter().flatten().collect();
-        let never = short.iter().find(|refusal| refusal.shortage == Shortage::Infeasible);
-        never.or(short.first()).cloned()
+        let short = [of("memory", |all| all.memory_bytes), of("cpu", |all| all.cpu_millis)];
+        let mut short: Vec<Refusal> = short.into_iter().flatten().collect();
+        short.sort_by_key(|refusal| refusal.shortage == Shortage::Deferred);
+        short.into_iter().next()
     }
 }
 
 /// What keeps a pod from so much of one resource, in the kubelet's words.
-fn shortage(name: &str, wanted: u64, used: u64, capacity: Option<u64>) -> Option<Refusal> {
-    let Some(capacity) = capacity else {
-        let message = "the capacity of the node is not known yet".to_owned();
-        return Some(Refusal { shortage: Shortage::Deferred, message });
-    };
+fn shortage(name: &str, wanted: u64, used: u64, capacity: u64) -> Option<Refusal> {
     if wanted > capacity {
         let message = format!(
             "Node didn't have enough capacity: {name}, requested: {wanted}, capacity: {capacity}"

@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::{Amounts, Refusal, ledger::Ledger};
+use super::{
+    Amounts,
+    ledger::{Answer, Ledger},
+};
 
 /// The room of this host.
 #[derive(Debug)]
@@ -51,11 +54,12 @@ pub(crate) struct Place {
 
 impl Place {
     /// Holds this instead, if there is room.
-    pub(crate) fn claim(&self, amounts: Amounts) -> Result<(), Refusal> {
-        if self.room.ledger().claim(&self.uid, amounts)? {
+    pub(crate) fn claim(&self, amounts: Amounts) -> Answer {
+        let answer = self.room.ledger().claim(&self.uid, amounts);
+        if answer == (Answer::Given { frees: true }) {
             self.room.freed.send_replace(());
         }
-        Ok(())
+        answer
     }
 
     /// Holds nothing: the pod has ended.

@@ -4,6 +4,9 @@ use serde_json::{Value, json};
 
 use super::{ledger::Ledger, *};
 
+const GIVEN: Answer = Answer::Given { frees: false };
+const FREES: Answer = Answer::Given { frees: true };
+
 fn pod(spec: Value, status: Value) -> Arc<Pod> {
     let pod = json!({"metadata": {"name": "p", "uid": "u"}, "spec": spec, "status": status});
     Arc::new(serde_json::from_value(pod).expect("a pod"))
@@ -83,10 +86,10 @@ fn more_is_given_where_there_is_room() {
     assert!(!ledger.set_allocatable(amounts(4000, 1000)));
     ledger.hold("other", amounts(1500, 600));
     ledger.hold("p", amounts(1000, 100));
-    assert_eq!(ledger.claim("p", amounts(2500, 400)), Ok(false));
-    let refused = |ledger: &mut Ledger, wanted| {
-        let refusal = ledger.claim("p", wanted).expect_err("refused");
-        (refusal.shortage, refusal.message)
+    assert_eq!(ledger.claim("p", amounts(2500, 400)), GIVEN);
+    let refused = |ledger: &mut Ledger, wanted| match ledger.claim("p", wanted) {
+        Answer::Refused(refusal) => (refusal.shortage, refusal.message),
+        answer => panic!("{answer:?}"),
     };
     let expected =
         "Node didn't have enough resource: cpu, requested: 2501, used: 1500, capacity: 4000";
@@ -97,26 +100,22 @@ fn more_is_given_where_there_is_room() {
         (Shortage::Infeasible, expected.to_owned()),
         "what can never be comes before what cannot be now"
     );
-    assert_eq!(ledger.claim("p", amounts(2000, 400)), Ok(true));
+    assert_eq!(ledger.claim("p", amounts(2000, 400)), FREES);
     assert!(ledger.release("other"));
     assert!(!ledger.release("other"));
-    assert_eq!(ledger.claim("p", amounts(4000, 1000)), Ok(false));
+    assert_eq!(ledger.claim("p", amounts(4000, 1000)), GIVEN);
 }
 
 #[test]
 fn what_does_not_grow_has_room_even_on_a_host_that_is_too_full() {
     let mut ledger = Ledger::default();
     ledger.hold("p", amounts(5000, 100));
-    assert_eq!(ledger.claim("p", amounts(5000, 50)), Ok(true));
-    let unknown = ledger.claim("p", amounts(5001, 50)).expect_err("nothing is known of the host");
-    assert_eq!(unknown.shortage, Shortage::Deferred);
+    assert_eq!(ledger.claim("p", amounts(5000, 50)), FREES);
+    assert_eq!(ledger.claim("p", amounts(5001, 50)), Answer::Unknown);
     ledger.set_allocatable(amounts(1000, 1000));
     ledger.hold("other", amounts(1000, 1000));
-    assert_eq!(ledger.claim("p", amounts(4000, 50)), Ok(true));
-    assert_eq!(
-        ledger.claim("p", amounts(4000, 60)).expect_err("full").shortage,
-        Shortage::Deferred
-    );
+    assert_eq!(ledger.claim("p", amounts(4000, 50)), FREES);
+    assert!(matches!(ledger.claim("p", amounts(4000, 60)), Answer::Refused(_)));
 }
 
 #[tokio::test]
@@ -127,9 +126,9 @@ async fn who_waits_for_room_hears_of_it() {
     assert!(freed.has_changed().expect("open"));
     freed.borrow_and_update();
     let (first, second) = (room.place("a", amounts(600, 0)), room.place("b", amounts(400, 0)));
-    assert!(second.claim(amounts(500, 0)).is_err());
+    assert!(matches!(second.claim(amounts(500, 0)), Answer::Refused(_)));
     assert!(!freed.has_changed().expect("open"));
     drop(first);
     assert!(freed.has_changed().expect("open"));
-    assert_eq!(second.claim(amounts(1000, 0)), Ok(()));
+    assert_eq!(second.claim(amounts(1000, 0)), GIVEN);
 }

@@ -12,7 +12,7 @@ use super::{
     step::{Work, runtime_failed},
 };
 use crate::{
-    allocation::{Allocation, Amounts, Shortage},
+    allocation::{Amounts, Answer, Shortage},
     lifecycle::{Cause, Desired, Intent},
     status,
 };
@@ -25,21 +25,21 @@ impl Worker {
             Intent::Finished => return self.place.clear(),
             Intent::Terminate { .. } | Intent::Gone { .. } => return,
         }
-        let asked = Allocation::asked(&self.assigned);
-        if asked == self.allocation {
+        if self.asked == self.allocation {
             self.memory.shortage = None;
             return self.tell_completion();
         }
         self.freed.borrow_and_update();
         match self.place.claim(Amounts::requested(&self.assigned)) {
-            Ok(()) => {
+            Answer::Unknown => {}
+            Answer::Given { .. } => {
                 self.memory.shortage = None;
-                self.allocation = asked;
+                self.allocation.clone_from(&self.asked);
                 self.take_pod();
                 self.resizing = true;
                 self.event(EventType::Normal, "ResizeStarted", "Pod resize started");
             }
-            Err(refusal) => {
+            Answer::Refused(refusal) => {
                 let known = self.memory.shortage.as_ref().map(|known| known.shortage);
                 if known != Some(refusal.shortage) {
                     let reason = match refusal.shortage {
