@@ -27,3 +27,32 @@ expect 'condition met' k wait --for=jsonpath='{.status.phase}'=Failed pod/done -
 expect '^3$' k get pod "done" -o 'jsonpath={.status.containerStatuses[0].state.terminated.exitCode}'
 expect 'pod "done" deleted' k delete pod "done"
 expect 'pod "shell" (force )?deleted' k delete pod shell --now
+
+# A pod is resized while it runs; for more memory its container is made anew, as its policy says.
+expect 'pod/sized created' k apply -f - <<<"$(flow "{apiVersion: v1, kind: Pod, metadata: {name: sized}, spec: {
+    terminationGracePeriodSeconds: 0, containers: [{name: c, image: '$IMAGE', command: [sleep, '86400'],
+    resizePolicy: [{resourceName: memory, restartPolicy: RestartContainer}],
+    resources: {requests: {cpu: 50m, memory: 16Mi}, limits: {cpu: 200m, memory: 32Mi}}}]}}")"
+expect 'condition met' k wait --for=condition=Ready pod/sized --timeout="$DEADLINE"
+resize() { k patch pod sized --subresource=resize -p "{\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":$1}]}}"; }
+limits=.status.containerStatuses[0].resources.limits
+sizes="{$limits.cpu} {$limits.memory}"
+expect '^200m 32Mi' k get pod sized -o "jsonpath=$sizes"
+expect 'pod/sized patched' resize '{"limits":{"cpu":"400m"}}'
+eventually '^400m 32Mi' k get pod sized -o "jsonpath=$sizes"
+quota='cat /sys/fs/cgroup/cpu.max 2>/dev/null || cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || echo unreadable'
+expect '^(40000|unreadable)' k exec sized -- sh -c "$quota"
+expect '^0$' k get pod sized -o 'jsonpath={.status.containerStatuses[0].restartCount}'
+expect 'pod/sized patched' resize '{"limits":{"memory":"48Mi"}}'
+eventually '^400m 48Mi' k get pod sized -o "jsonpath=$sizes"
+eventually '^1$' k get pod sized -o 'jsonpath={.status.containerStatuses[0].restartCount}'
+expect 'pod/sized patched' resize '{"requests":{"cpu":"1k"},"limits":{"cpu":"1k"}}'
+pending='{.status.conditions[?(@.type=="PodResizePending")].reason}'
+eventually '^Infeasible$' k get pod sized -o "jsonpath=$pending"
+expect '^400m 48Mi' k get pod sized -o "jsonpath=$sizes"
+eventually 'ResizeInfeasible' k get events --field-selector involvedObject.name=sized
+refuse 'only cpu and memory resources are mutable' resize '{"limits":{"ephemeral-storage":"1Gi"}}'
+refuse 'QOS Class may not change' resize '{"requests":{"cpu":"1k","memory":"48Mi"}}'
+refuse 'may not change fields other than' k patch pod sized \
+    -p '{"spec":{"containers":[{"name":"c","resources":{"limits":{"cpu":"300m"}}}]}}'
+expect 'pod "sized" (force )?deleted' k delete pod sized --now

@@ -17,7 +17,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    AgentConfig, Conversation, ExecRequest, LogError, LogLines, LogRequest, PodNetwork, exec,
+    AgentConfig, Conversation, ExecRequest, LogError, LogLines, LogRequest, PodNetwork,
+    allocation::Room,
+    exec,
     host::{Health, Host, NetworkHealth},
     limits, logs,
     metrics::{MeasuredRuntime, Metrics},
@@ -50,6 +52,7 @@ impl Agent {
         let nodes = Informer::<Node>::whole(&storage, &tasks, cancel.clone());
         let metrics = Metrics::new();
         let host = Arc::new(Host {
+            room: Room::new(),
             starts: Arc::new(Semaphore::new(config.concurrent_starts.max(1))),
             pulls: Semaphore::new(limits::CONCURRENT_PULLS),
             health: watch::Sender::new(Health::Unknown),

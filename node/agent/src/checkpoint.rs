@@ -16,7 +16,7 @@ use k8s_openapi::{ByteString, api::core::v1::Pod};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Route, limits,
+    Route, allocation, limits,
     pod::{PodDirectory, Reference, SourceKind, Sources},
     status::ran_once,
 };
@@ -33,7 +33,10 @@ pub(crate) fn differs(kept: &Pod, newer: &Pod) -> bool {
     let lasting = |pod: &Pod| {
         let status = pod.status.clone().unwrap_or_default();
         let ran: Vec<String> = ran_once(&status).collect();
+        let given = allocation::statuses(&status)
+            .map(|one| (one.name.clone(), one.allocated_resources.clone(), one.resources.clone()));
         (
+            given.collect::<Vec<_>>(),
             ran,
             pod.metadata.deletion_timestamp.clone(),
             status.pod_ip,

@@ -9,7 +9,12 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{AgentConfig, PodNetwork, limits, metrics::Metrics};
+use crate::{
+    AgentConfig, PodNetwork,
+    allocation::{Amounts, Room},
+    limits,
+    metrics::Metrics,
+};
 
 /// What every worker of this host shares.
 pub(crate) struct Host {
@@ -19,6 +24,8 @@ pub(crate) struct Host {
     pub(crate) network: Arc<dyn PodNetwork>,
     pub(crate) recorder: EventRecorder,
     pub(crate) metrics: Metrics,
+    /// What this host's pods hold of it.
+    pub(crate) room: Arc<Room>,
     /// Places for starting pods.
     pub(crate) starts: Arc<Semaphore>,
     /// Places for pulling images.
@@ -80,6 +87,9 @@ impl Host {
             let answer = timeout(limits::HEALTH_TIMEOUT, self.runtime.version()).await;
             let answer = answer.unwrap_or(Err(RuntimeError::Timeout(limits::HEALTH_TIMEOUT)));
             let well = answer.is_ok();
+            if let Ok(version) = &answer {
+                self.room.set_allocatable(Amounts::of_host(version));
+            }
             self.health.send_if_modified(|health| {
                 let next = match answer {
                     Ok(version) => Health::Well(version),

@@ -6,6 +6,7 @@
 //! restarts no container, and without quorum the last known pods run on.
 
 mod agent;
+mod allocation;
 mod checkpoint;
 mod config;
 mod disk_work;

@@ -10,6 +10,7 @@ mod desired;
 mod due;
 mod memory;
 mod plan;
+mod resize;
 mod restart;
 mod teardown;
 #[cfg(test)]
@@ -20,4 +21,5 @@ pub(crate) use desired::{ContainerSpec, Desired, Intent, RestartPolicy, Role};
 pub(crate) use due::due;
 pub(crate) use memory::{Cause, Failure, Memory, Network, Observed};
 pub(crate) use plan::plan;
-pub(crate) use restart::{may_restart, restart_delay};
+pub(crate) use resize::{Change, Size};
+pub(crate) use restart::restart_delay;

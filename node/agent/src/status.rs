@@ -4,6 +4,7 @@ mod conditions;
 mod containers;
 mod phase;
 mod qos;
+mod resize;
 #[cfg(test)]
 mod tests;
 
@@ -11,7 +12,7 @@ use std::net::IpAddr;
 
 use jiff::Timestamp;
 use k8s_openapi::{
-    api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodIP, PodStatus},
+    api::core::v1::{Container, ContainerStatus, HostIP, Pod, PodCondition, PodIP, PodStatus},
     apimachinery::pkg::apis::meta::v1::Time,
 };
 
@@ -19,6 +20,8 @@ use crate::{
     lifecycle::{ContainerSpec, Desired, Intent, Memory, Observed},
     pod::container_of,
 };
+
+pub(crate) use resize::is_in_progress;
 
 /// What a pod's status is computed from.
 #[derive(Clone, Copy, Debug)]
@@ -113,8 +116,8 @@ pub(crate) fn merge(stored: &PodStatus, mut built: PodStatus) -> PodStatus {
         }
     }
     let foreign =
-        old.iter().filter(|old| !conditions.iter().any(|c| c.type_ == old.type_)).cloned();
-    let mut all: Vec<_> = foreign.collect();
+        old.iter().filter(|old| !is_own(old) && !conditions.iter().any(|c| c.type_ == old.type_));
+    let mut all: Vec<_> = foreign.cloned().collect();
     all.append(&mut conditions);
     PodStatus {
         conditions: Some(all),
@@ -123,6 +126,11 @@ pub(crate) fn merge(stored: &PodStatus, mut built: PodStatus) -> PodStatus {
         resize: stored.resize.clone(),
         ..built
     }
+}
+
+/// Whether a condition is this host's to take back.
+fn is_own(condition: &PodCondition) -> bool {
+    resize::CONDITIONS.contains(&condition.type_.as_str())
 }
 
 /// The ephemeral containers that have run, by what a status says of them.

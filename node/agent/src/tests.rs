@@ -6,5 +6,6 @@ mod faults;
 mod host;
 mod lifetime;
 mod metrics;
+mod resize;
 mod store;
 mod world;

@@ -10,6 +10,7 @@ mod listing;
 mod outcome;
 mod prepare;
 mod report;
+mod resize;
 mod step;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use tokio::{
 };
 
 use crate::{
+    allocation::{Allocation, Amounts, Place},
     checkpoint,
     host::Host,
     lifecycle::{self, Action, Desired, Intent, Memory, Observed, Step},
@@ -62,6 +64,9 @@ pub(crate) struct Worker {
     host: Arc<Host>,
     assignments: watch::Receiver<Assignment>,
     hint: Arc<Notify>,
+    /// The pod as the store has it.
+    assigned: Arc<Pod>,
+    /// The pod with what it was given in place of what its spec asks for.
     pod: Arc<Pod>,
     gone: bool,
     directory: PodDirectory,
@@ -74,6 +79,14 @@ pub(crate) struct Worker {
     slot: Option<OwnedSemaphorePermit>,
     listing: Listing,
     share: Share,
+    /// What its spec asks for, and what it was given.
+    asked: Allocation,
+    allocation: Allocation,
+    place: Place,
+    /// Changes whenever the host has more room.
+    freed: watch::Receiver<()>,
+    /// Whether the pod was given something that its containers may not have yet.
+    resizing: bool,
     /// Since when this host knows of a pod that has not run yet.
     starts_since: Option<Timestamp>,
 }
@@ -86,7 +99,9 @@ impl Worker {
         hint: Arc<Notify>,
         observed: Observed,
     ) -> Self {
-        let Assignment { pod, gone } = assignments.borrow().clone();
+        let Assignment { pod: assigned, gone } = assignments.borrow().clone();
+        let allocation = Allocation::told(&assigned);
+        let pod = allocation.applied_to(&assigned);
         let uid = pod.metadata.uid.clone().unwrap_or_default();
         let now = host.config.clock.now();
         // A pod that was started here before is looked for before anything is made.
@@ -98,10 +113,16 @@ impl Worker {
             desired: Desired::of(&pod),
             report: Report::new(&pod, now),
             share: Share::new(host.metrics.clone()),
+            place: host.room.place(&uid, Amounts::requested(&pod)),
+            freed: host.room.freed(),
+            resizing: false,
+            asked: Allocation::asked(&assigned),
+            allocation,
             starts_since: (!began).then_some(now),
             host,
             assignments,
             hint,
+            assigned,
             pod,
             gone,
             observed,
@@ -130,6 +151,11 @@ impl Worker {
                     }
                 }
                 () = self.hint.notified() => self.hear(),
+                freed = self.freed.changed(), if self.asked != self.allocation => {
+                    if freed.is_err() {
+                        return;
+                    }
+                }
                 Some(done) = self.jobs.join_next() => self.take_result(done),
                 () = wake => {}
                 () = sleep(limits::RESYNC) => self.listing.stale = true,
@@ -169,15 +195,15 @@ impl Worker {
     /// Takes in a newer pod.
     fn take_assignment(&mut self) {
         let Assignment { pod, gone } = self.assignments.borrow_and_update().clone();
-        if Arc::ptr_eq(&pod, &self.pod) && gone == self.gone {
+        if Arc::ptr_eq(&pod, &self.assigned) && gone == self.gone {
             return;
         }
-        let keep = checkpoint::differs(&self.pod, &pod);
+        let keep = checkpoint::differs(&self.assigned, &pod);
         self.report.take_stored(&pod);
-        self.pod = pod;
+        self.assigned = pod;
+        self.asked = Allocation::asked(&self.assigned);
         self.gone = gone;
-        self.desired = Desired::of(&self.pod);
-        self.take_intent();
+        self.take_pod();
         if keep {
             self.save_pod();
         }
@@ -196,6 +222,7 @@ impl Worker {
 
     /// Plans and begins what is to be done; `None` once nothing is left.
     fn act(&mut self) -> Option<Option<Timestamp>> {
+        self.allocate();
         let mut wake = self.begin_listing();
         if !self.listing.required {
             loop {

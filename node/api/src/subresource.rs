@@ -24,12 +24,13 @@ pub(crate) enum Subresource {
     PortForward,
     Proxy,
     EphemeralContainers,
+    Resize,
     Approval,
     Finalize,
     Token,
 }
 
-const ALL: [Subresource; 13] = [
+const ALL: [Subresource; 14] = [
     Subresource::Status,
     Subresource::Scale,
     Subresource::Log,
@@ -40,6 +41,7 @@ const ALL: [Subresource; 13] = [
     Subresource::PortForward,
     Subresource::Proxy,
     Subresource::EphemeralContainers,
+    Subresource::Resize,
     Subresource::Approval,
     Subresource::Finalize,
     Subresource::Token,
@@ -73,7 +75,8 @@ impl Subresource {
             | Self::Exec
             | Self::Attach
             | Self::PortForward
-            | Self::EphemeralContainers => is_pod,
+            | Self::EphemeralContainers
+            | Self::Resize => is_pod,
         })
     }
 
@@ -90,6 +93,7 @@ impl Subresource {
             Self::PortForward => "portforward",
             Self::Proxy => "proxy",
             Self::EphemeralContainers => "ephemeralcontainers",
+            Self::Resize => "resize",
             Self::Approval => "approval",
             Self::Finalize => "finalize",
             Self::Token => "token",
@@ -102,6 +106,7 @@ impl Subresource {
             Self::Status
             | Self::Log
             | Self::EphemeralContainers
+            | Self::Resize
             | Self::Approval
             | Self::Finalize => (&kind.group, &kind.version, &kind.kind),
             Self::Scale => ("autoscaling", "v1", "Scale"),
@@ -120,7 +125,9 @@ impl Subresource {
     /// The verbs it has, as discovery names them.
     pub(crate) fn verbs(self) -> &'static [&'static str] {
         match self {
-            Self::Status | Self::Scale | Self::EphemeralContainers => &["get", "patch", "update"],
+            Self::Status | Self::Scale | Self::EphemeralContainers | Self::Resize => {
+                &["get", "patch", "update"]
+            }
             Self::Log => &["get"],
             Self::Approval => &["get", "update"],
             Self::Finalize => &["update"],
@@ -142,7 +149,7 @@ impl Subresource {
 
     pub(crate) fn allows(self, verb: Verb) -> bool {
         match self {
-            Self::Status | Self::Scale | Self::EphemeralContainers => {
+            Self::Status | Self::Scale | Self::EphemeralContainers | Self::Resize => {
                 matches!(verb, Verb::Get | Verb::Patch | Verb::Update)
             }
             Self::Log => verb == Verb::Get,

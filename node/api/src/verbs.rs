@@ -44,7 +44,12 @@ pub(crate) async fn read(service: &Service, call: &Call) -> Result<Reply, Status
         (
             Verb::Get,
             None
-            | Some(Subresource::Status | Subresource::EphemeralContainers | Subresource::Approval),
+            | Some(
+                Subresource::Status
+                | Subresource::EphemeralContainers
+                | Subresource::Resize
+                | Subresource::Approval,
+            ),
         ) => read::get(service, call).await,
         (Verb::Get, Some(Subresource::Scale)) => scale::get(service, call).await,
         (Verb::List, None) => list::list(service, call).await,
@@ -60,15 +65,19 @@ pub(crate) async fn write(service: &Service, call: Call) -> Result<Reply, Status
         (Verb::Create, Some(Subresource::Binding)) => create::bind(service, call).await,
         (Verb::Create, Some(Subresource::Eviction)) => eviction::evict(service, call).await,
         (Verb::Create, Some(Subresource::Token)) => token::create(service, call).await,
-        (Verb::Update, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
-            update::update(service, call).await
-        }
+        (
+            Verb::Update,
+            None
+            | Some(Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize),
+        ) => update::update(service, call).await,
         (Verb::Update, Some(Subresource::Approval)) => approval::update(service, call).await,
         (Verb::Update, Some(Subresource::Finalize)) => finalize::update(service, call).await,
         (Verb::Update, Some(Subresource::Scale)) => scale::update(service, call).await,
-        (Verb::Patch, None | Some(Subresource::Status | Subresource::EphemeralContainers)) => {
-            patch::patch(service, call).await
-        }
+        (
+            Verb::Patch,
+            None
+            | Some(Subresource::Status | Subresource::EphemeralContainers | Subresource::Resize),
+        ) => patch::patch(service, call).await,
         (Verb::Patch, Some(Subresource::Scale)) => scale::patch(service, call).await,
         (Verb::Delete, None) => delete::delete(service, call).await,
         (Verb::DeleteCollection, None) => delete::delete_collection(service, call).await,
@@ -97,6 +106,7 @@ fn part_of(call: &Call) -> Part {
     match call.target.subresource {
         Some(Subresource::Status) => Part::Status,
         Some(Subresource::EphemeralContainers) => Part::EphemeralContainers,
+        Some(Subresource::Resize) => Part::Resize,
         _ => Part::Main,
     }
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::kind::Kind;
-use crate::lifecycle::{EPHEMERAL_CONTAINERS, Part, prune_nulls, remove};
+use crate::lifecycle::{EPHEMERAL_CONTAINERS, Part, prune_nulls, remove, retain_sizes};
 use crate::status::{Cause, StatusError};
 use field_set::FieldSet;
 use managers::{Manager, Managers, Operation};
@@ -159,6 +159,7 @@ fn writer(kind: &Kind, part: Part, name: &str, operation: Operation) -> Manager 
         Part::Status => "status",
         Part::Scale => "scale",
         Part::EphemeralContainers => "ephemeralcontainers",
+        Part::Resize => "resize",
     };
     Manager {
         name: name.to_owned(),
@@ -190,7 +191,7 @@ fn admitted(kind: &Kind, config: &Value, part: Part) -> Result<Value, StatusErro
     if let Some(members) = config.as_object_mut() {
         members.retain(|name, _| match part {
             Part::Status => matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "status"),
-            Part::EphemeralContainers => {
+            Part::EphemeralContainers | Part::Resize => {
                 matches!(name.as_str(), "apiVersion" | "kind" | "metadata" | "spec")
             }
             Part::Main | Part::Scale => !(kind.status && name == "status"),
@@ -201,9 +202,12 @@ fn admitted(kind: &Kind, config: &Value, part: Part) -> Result<Value, StatusErro
     {
         spec.retain(|name, _| name == EPHEMERAL_CONTAINERS);
     }
+    if part == Part::Resize {
+        retain_sizes(&mut config);
+    }
     if let Some(metadata) = config.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.remove("creationTimestamp");
-        if matches!(part, Part::Status | Part::EphemeralContainers) {
+        if matches!(part, Part::Status | Part::EphemeralContainers | Part::Resize) {
             metadata.retain(|name, _| UNOWNED.contains(&name.as_str()));
         }
     }

@@ -239,7 +239,7 @@ impl Definition {
         let skipped = match part {
             Part::Status => &["metadata", "apiVersion", "kind", "spec"][..],
             Part::Main if self.has_status => &["metadata", "apiVersion", "kind", "status"],
-            Part::Main | Part::Scale | Part::EphemeralContainers => {
+            Part::Main | Part::Scale | Part::EphemeralContainers | Part::Resize => {
                 &["metadata", "apiVersion", "kind"]
             }
         };

@@ -4,6 +4,7 @@
 
 mod delete;
 mod metadata;
+mod resize;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ use crate::status::StatusError;
 
 pub use delete::{DeletePlan, Propagation, begin_delete, deletion_complete};
 pub(crate) use metadata::{validate_annotations, validate_labels};
+pub(crate) use resize::retain_sizes;
 
 /// The impure part of a create, made by the caller.
 #[derive(Clone, Debug)]
@@ -40,6 +42,8 @@ pub enum Part {
     Scale,
     /// A pod's ephemeral containers alone.
     EphemeralContainers,
+    /// The resources of a pod's containers alone.
+    Resize,
 }
 
 /// The member of a pod's spec that [`Part::EphemeralContainers`] is about.
@@ -116,6 +120,7 @@ pub fn prepare_update(
         Part::Status => status_part(new, old),
         Part::Scale => scale_part(kind, &new, old)?,
         Part::EphemeralContainers => ephemeral_containers_part(kind, new, old)?,
+        Part::Resize => resize::part(kind, new, old)?,
     };
     if part != Part::Status {
         kind.strategy().default(&mut object);

@@ -58,6 +58,11 @@ pub(crate) trait Strategy: Sync {
         false
     }
 
+    /// Whether [`Part::Resize`] is a part of it.
+    fn can_be_resized(&self) -> bool {
+        false
+    }
+
     /// Checks an object by itself.
     fn validate(&self, _object: &Field<'_>, _errors: &mut Errors) {}
 

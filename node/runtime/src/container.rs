@@ -91,6 +91,31 @@ pub struct Resources {
     pub memory_limit_bytes: u64,
 }
 
+/// CPU requests up to this many thousandths of a core are the smallest part there is, as none is:
+/// the two shares that the kernel gives at least.
+const LEAST_CPU_REQUEST_MILLIS: u64 = 2;
+
+impl Resources {
+    /// What a runtime says of a container that was made with these.
+    #[must_use]
+    pub fn in_effect(self) -> Self {
+        let counts = self.cpu_request_millis > LEAST_CPU_REQUEST_MILLIS;
+        Self { cpu_request_millis: if counts { self.cpu_request_millis } else { 0 }, ..self }
+    }
+
+    /// What a runtime says of a container that had these and was given `others`: a limit of zero
+    /// leaves the one there is.
+    #[must_use]
+    pub fn updated(self, others: Self) -> Self {
+        let limit = |before, now| if now == 0 { before } else { now };
+        Self {
+            cpu_limit_millis: limit(self.cpu_limit_millis, others.cpu_limit_millis),
+            cpu_request_millis: others.in_effect().cpu_request_millis,
+            memory_limit_bytes: limit(self.memory_limit_bytes, others.memory_limit_bytes),
+        }
+    }
+}
+
 /// What a container needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerConfig {
@@ -182,6 +207,8 @@ pub struct ContainerInfo {
     pub state: ContainerState,
     /// When it was made.
     pub created: Timestamp,
+    /// The limits and shares it has now, see [`Resources::in_effect`].
+    pub resources: Resources,
     /// Labels given when it was made.
     pub labels: BTreeMap<String, String>,
 }

@@ -9,7 +9,7 @@ use tokio::time::{interval, timeout};
 
 use crate::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ContainerState, ExecConfig,
-    ExecOutput, LogOptions, RuntimeError, RuntimeEvent, SandboxConfig, SandboxInfo,
+    ExecOutput, LogOptions, Resources, RuntimeError, RuntimeEvent, SandboxConfig, SandboxInfo,
 };
 
 /// How long anything may take to come true; generous, for loaded machines.
@@ -39,6 +39,7 @@ pub(crate) async fn fulfil(subject: &Subject) {
     subject.following_a_log_ends_with_the_container().await;
     subject.a_command_runs_inside_and_says_how_it_ended().await;
     subject.a_container_that_joins_anothers_processes_ends_with_it().await;
+    subject.a_container_is_given_more_and_less_while_it_runs().await;
     subject.garbage_is_no_image_archive().await;
     assert_eq!(subject.runtime.list_sandboxes(None).await.unwrap(), [], "the suite cleans up");
 }
@@ -368,6 +369,34 @@ impl Subject {
         let state = self.container(&sandbox, &first).await.state;
         assert!(matches!(state, ContainerState::Exited { exit_code: 137, .. }), "{state:?}");
         self.remove(&sandbox).await;
+    }
+
+    async fn a_container_is_given_more_and_less_while_it_runs(&self) {
+        let sandbox = self.runtime.run_sandbox(&pod("sized")).await.unwrap();
+        let sizes = |cpu_limit_millis, cpu_request_millis, mebibytes: u64| Resources {
+            cpu_limit_millis,
+            cpu_request_millis,
+            memory_limit_bytes: mebibytes << 20,
+        };
+        let config =
+            ContainerConfig { resources: sizes(500, 250, 64), ..self.script("sleep infinity") };
+        let id = self.runtime.create_container(&sandbox, &config).await.unwrap();
+        self.runtime.start_container(&id).await.unwrap();
+        let before = self.container(&sandbox, &id).await;
+        assert_eq!(before.resources, config.resources);
+        for (given, expected) in [
+            (sizes(1000, 333, 128), sizes(1000, 333, 128)),
+            (sizes(200, 2, 96), sizes(200, 0, 96)),
+            (sizes(0, 100, 0), sizes(200, 100, 96)),
+        ] {
+            self.runtime.update_container(&id, &given).await.unwrap();
+            let after = self.container(&sandbox, &id).await;
+            assert_eq!(after.resources, expected);
+            assert_eq!(after.state, before.state, "it runs on");
+        }
+        self.remove(&sandbox).await;
+        let gone = self.runtime.update_container(&id, &config.resources).await;
+        assert!(matches!(gone, Err(RuntimeError::NotFound(_))), "{gone:?}");
     }
 
     async fn garbage_is_no_image_archive(&self) {

@@ -31,8 +31,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use self::client::Client;
 use crate::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ExecConfig, ExecSession,
-    ImageInfo, LogOptions, LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig,
-    SandboxId, SandboxInfo,
+    ImageInfo, LogOptions, LogStream, Resources, RuntimeError, RuntimeEvent, RuntimeVersion,
+    SandboxConfig, SandboxId, SandboxInfo,
     limits::{CALL_DEADLINE, CONCURRENT_STARTS},
 };
 
@@ -122,6 +122,14 @@ impl ContainerRuntime for DockerRuntime {
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let _permit = self.start_permit().await?;
         self.start(&id.0).await
+    }
+
+    async fn update_container(
+        &self,
+        id: &ContainerId,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError> {
+        self.update(id, resources).await
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {

@@ -8,7 +8,7 @@ use futures::stream::BoxStream;
 
 use crate::{
     ContainerConfig, ContainerId, ContainerInfo, ExecConfig, ExecSession, ImageInfo, LogOptions,
-    LogStream, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
+    LogStream, Resources, RuntimeEvent, SandboxConfig, SandboxId, SandboxInfo,
 };
 
 /// What answers behind the trait.
@@ -100,6 +100,14 @@ pub trait ContainerRuntime: Send + Sync + 'static {
 
     /// Starts a made container.
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError>;
+
+    /// Changes what a container may use while it runs on, as [`Resources::updated`] says. A memory
+    /// limit below what is in use may be refused, or end the container.
+    async fn update_container(
+        &self,
+        id: &ContainerId,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError>;
 
     /// SIGTERM, `grace`, SIGKILL; returns when the container has ended.
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;

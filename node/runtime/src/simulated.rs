@@ -27,8 +27,8 @@ use tokio::{
 use self::world::World;
 use crate::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ExecConfig, ExecSession,
-    ImageInfo, LogOptions, LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig,
-    SandboxId, SandboxInfo, archive,
+    ImageInfo, LogOptions, LogStream, Resources, RuntimeError, RuntimeEvent, RuntimeVersion,
+    SandboxConfig, SandboxId, SandboxInfo, archive,
     limits::{EVENT_BACKLOG, SIMULATED_ARCHIVE_BYTES},
 };
 
@@ -44,6 +44,7 @@ pub enum Operation {
     RemoveSandbox,
     CreateContainer,
     StartContainer,
+    UpdateContainer,
     StopContainer,
     RemoveContainer,
     Logs,
@@ -320,6 +321,15 @@ impl ContainerRuntime for SimulatedRuntime {
         let uid = self.shared.state().world.start_container(id, self.shared.now())?;
         self.shared.notify_pod(Some(uid));
         Ok(())
+    }
+
+    async fn update_container(
+        &self,
+        id: &ContainerId,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError> {
+        self.begin(Operation::UpdateContainer).await?;
+        self.shared.state().world.update_container(id, *resources)
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {

@@ -10,7 +10,8 @@ use skein_objects::{
 pub(crate) const MANAGER: Option<&str> = Some("fuzz");
 
 /// The parts of an object that can be written apart.
-const PARTS: [Part; 4] = [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers];
+const PARTS: [Part; 5] =
+    [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers, Part::Resize];
 
 /// The time of every request.
 pub(crate) fn now() -> Timestamp {

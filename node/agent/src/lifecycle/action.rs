@@ -1,7 +1,7 @@
 //! The steps of a pod's life.
 
 use jiff::Timestamp;
-use skein_runtime::{ContainerId, SandboxId};
+use skein_runtime::{ContainerId, Resources, SandboxId};
 
 use crate::probe::ProbeKey;
 
@@ -20,6 +20,8 @@ pub(crate) enum Action {
     Create { sandbox: SandboxId, container: String, attempt: u32, target: Option<ContainerId> },
     /// Start a made container.
     Start { container: String, id: ContainerId },
+    /// Give a running container what its pod was given.
+    Update { id: ContainerId, resources: Resources },
     /// End a container.
     Stop { container: String, id: ContainerId, grace_seconds: u64, reason: StopReason },
     /// Forget a container that has ended.
@@ -49,6 +51,8 @@ pub(crate) enum StopReason {
     Unhealthy(&'static str),
     /// Another copy of it runs.
     Duplicate,
+    /// It is made anew with what its pod was given.
+    Resized,
 }
 
 /// Names a step: at most one action of a step is under way.
@@ -64,6 +68,8 @@ pub(crate) enum Step {
     Prepare(String),
     /// [`Action::Create`] and [`Action::Start`] of a container.
     Launch(String),
+    /// [`Action::Update`].
+    Update(ContainerId),
     /// [`Action::Stop`] of a container within a grace: a shorter one is another step.
     Stop(ContainerId, u64),
     /// [`Action::RemoveContainer`].
@@ -89,6 +95,7 @@ impl Action {
             Self::Create { container, .. } | Self::Start { container, .. } => {
                 Step::Launch(container.clone())
             }
+            Self::Update { id, .. } => Step::Update(id.clone()),
             Self::Stop { id, grace_seconds, .. } => Step::Stop(id.clone(), *grace_seconds),
             Self::RemoveContainer { id } => Step::RemoveContainer(id.clone()),
             Self::StopSandbox { id } | Self::RemoveSandbox { id } => Step::EndSandbox(id.clone()),
@@ -104,7 +111,11 @@ impl Step {
     pub(crate) fn changes_runtime(&self) -> bool {
         matches!(
             self,
-            Self::Sandbox | Self::Launch(_) | Self::RemoveContainer(_) | Self::EndSandbox(_)
+            Self::Sandbox
+                | Self::Launch(_)
+                | Self::Update(_)
+                | Self::RemoveContainer(_)
+                | Self::EndSandbox(_)
         )
     }
 

@@ -3,6 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Container, EphemeralContainer, Pod, PodSpec};
 
+use super::Size;
 use crate::{
     pod::{container_of, needs_pod_ip},
     probe::{ProbeKind, ProbeSpec},
@@ -43,6 +44,8 @@ pub(crate) struct ContainerSpec {
     pub(crate) restart: RestartPolicy,
     /// The container whose processes it sees; only an ephemeral one has any.
     pub(crate) target: Option<String>,
+    /// What it was given, if that can change while it runs.
+    pub(crate) size: Option<Size>,
     /// Whether its environment holds the pod's address.
     pub(crate) needs_ip: bool,
     /// Its probes, one of a kind at most.
@@ -193,6 +196,7 @@ fn describe(container: &Container, role: Role, restart: RestartPolicy) -> Contai
         role,
         restart,
         target: None,
+        size: if matches!(role, Role::Sidecar | Role::Main) { Size::of(container) } else { None },
         needs_ip: needs_pod_ip(container),
         probes: if matches!(role, Role::Init | Role::Ephemeral) {
             Vec::new()

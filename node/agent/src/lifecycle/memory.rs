@@ -8,8 +8,9 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
 
-use super::{Step, due};
+use super::{ContainerSpec, Step, due, restart};
 use crate::{
+    allocation::Refusal,
     limits,
     probe::{ProbeKey, ProbeKind, ProbeState},
 };
@@ -93,6 +94,8 @@ pub(crate) enum Cause {
     Start,
     /// The sandbox or its network could not be made.
     Sandbox,
+    /// A running container could not be given what its pod was given.
+    Resize,
     /// The runtime did not answer.
     Runtime,
     /// The store did not answer.
@@ -174,6 +177,11 @@ pub(crate) struct Memory {
     pub(crate) ran: BTreeSet<String>,
     /// Made containers that could not be started: when and why.
     pub(crate) start_errors: BTreeMap<ContainerId, (Timestamp, String)>,
+    /// Containers that were ended to be made anew; their end is not the end of their work. A process
+    /// that begins between such an end and the next start no longer knows of it.
+    pub(crate) renewed: BTreeSet<ContainerId>,
+    /// Why the pod is not given what its spec asks for.
+    pub(crate) shortage: Option<Refusal>,
     /// Whether the pod holds one of the host's places for starting pods.
     pub(crate) slot: bool,
     /// Its files are removed.
@@ -195,6 +203,35 @@ impl Memory {
         }
     }
 
+    /// Notes that a container is ended to be made anew, at once.
+    pub(crate) fn renew(&mut self, container: &ContainerInfo) {
+        self.renewed.insert(container.id.clone());
+        let base = self.delay_base.entry(container.name.clone()).or_default();
+        *base = (*base).max(container.attempt + 1);
+    }
+
+    /// Whether a container of this name is being made anew: the one that was ended for it is still
+    /// the last that ran.
+    pub(crate) fn renews(&self, observed: &Observed, name: &str) -> bool {
+        let is_last = |info: &ContainerInfo| self.renewed.contains(&info.id);
+        match observed.newest(name) {
+            Some(newest) if newest.state == ContainerState::Created => {
+                observed.previous(name).is_some_and(is_last)
+            }
+            newest => newest.is_some_and(is_last),
+        }
+    }
+
+    /// Whether a container is started again after this end.
+    pub(crate) fn may_restart(
+        &self,
+        container: &ContainerSpec,
+        info: &ContainerInfo,
+        exit_code: i32,
+    ) -> bool {
+        self.renewed.contains(&info.id) || restart::may_restart(container.restart, exit_code)
+    }
+
     /// What a probe of a container said last; `None` if it was not asked yet.
     pub(crate) fn probed(&self, id: &ContainerId, kind: ProbeKind) -> Option<bool> {
         self.probes.get(&ProbeKey { id: id.clone(), kind }).and_then(|state| state.verdict)
@@ -205,6 +242,7 @@ impl Memory {
     pub(crate) fn absorb(&mut self, observed: &mut Observed) {
         self.start_errors.retain(|id, _| observed.containers.iter().any(|c| c.id == *id));
         self.probes.retain(|key, _| observed.containers.iter().any(|c| c.id == key.id));
+        self.renewed.retain(|id| observed.containers.iter().any(|c| c.id == *id));
         for container in &mut observed.containers {
             if let (ContainerState::Created, Some((at, message))) =
                 (&container.state, self.start_errors.get(&container.id))

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxInfo};
 
 use super::{
-    Action, ContainerSpec, Desired, Intent, Memory, Observed, RestartPolicy, Role, Step,
-    StopReason, action::Plan, due, may_restart, restart_delay,
+    Action, Change, ContainerSpec, Desired, Intent, Memory, Observed, RestartPolicy, Role, Step,
+    StopReason, action::Plan, due, restart_delay,
 };
 use crate::probe::{ProbeKey, ProbeKind, ProbeState};
 
@@ -160,13 +160,10 @@ impl<'a> Planner<'a> {
         if self.observed.containers.is_empty() {
             return false;
         }
-        let ended = |container: &ContainerSpec| {
-            self.exit_code(container).is_some_and(|code| !may_restart(container.restart, code))
-        };
+        let ended = |container: &ContainerSpec| self.last_exit_code(container).is_some();
         let failed_init = self.desired.init.iter().any(|container| {
             container.role == Role::Init
-                && self.exit_code(container).is_some_and(|code| code != 0)
-                && ended(container)
+                && self.last_exit_code(container).is_some_and(|code| code != 0)
         });
         let started = self.desired.main.iter().any(|c| self.observed.newest(&c.name).is_some());
         failed_init
@@ -176,20 +173,21 @@ impl<'a> Planner<'a> {
 
     /// Whether every container of the pod has ended for good.
     fn is_complete(&self) -> bool {
-        let done = |container: &ContainerSpec| {
-            self.exit_code(container).is_some_and(|code| !may_restart(container.restart, code))
-        };
+        let done = |container: &ContainerSpec| self.last_exit_code(container).is_some();
         let failed_init = self.desired.init.iter().any(|container| {
             container.role == Role::Init
-                && done(container)
-                && self.exit_code(container).is_some_and(|code| code != 0)
+                && self.last_exit_code(container).is_some_and(|code| code != 0)
         });
         failed_init || (!self.desired.main.is_empty() && self.desired.main.iter().all(done))
     }
 
-    fn exit_code(&self, container: &ContainerSpec) -> Option<i32> {
-        match self.observed.newest(&container.name)?.state {
-            ContainerState::Exited { exit_code, .. } => Some(exit_code),
+    /// The code with which a container has ended for good.
+    fn last_exit_code(&self, container: &ContainerSpec) -> Option<i32> {
+        let newest = self.observed.newest(&container.name)?;
+        match newest.state {
+            ContainerState::Exited { exit_code, .. } => {
+                (!self.memory.may_restart(container, newest, exit_code)).then_some(exit_code)
+            }
             _ => None,
         }
     }
@@ -206,12 +204,15 @@ impl<'a> Planner<'a> {
                 self.start(newest);
                 Progress::Pending
             }
+            ContainerState::Running { .. } if self.resize(container, newest) => {
+                Progress::Running { started: false }
+            }
             ContainerState::Running { started } => {
                 let started = self.watch_over(container, newest, *started);
                 Progress::Running { started }
             }
             ContainerState::Exited { finished, exit_code, .. } => {
-                if !may_restart(container.restart, *exit_code) {
+                if !self.memory.may_restart(container, newest, *exit_code) {
                     return Progress::Done { failed: *exit_code != 0 };
                 }
                 let base = self.memory.delay_base.get(&container.name).copied().unwrap_or(0);
@@ -222,6 +223,21 @@ impl<'a> Planner<'a> {
                     self.wake(at);
                 }
                 Progress::Pending
+            }
+        }
+    }
+
+    /// Brings a running container to its size; true if it ends for that.
+    fn resize(&mut self, container: &ContainerSpec, info: &ContainerInfo) -> bool {
+        match container.size.and_then(|size| size.change(info.resources)) {
+            None => false,
+            Some(Change::Update(resources)) => {
+                self.emit(Action::Update { id: info.id.clone(), resources });
+                false
+            }
+            Some(Change::Restart) => {
+                self.stop(info, self.desired.grace_seconds, StopReason::Resized);
+                true
             }
         }
     }

@@ -14,7 +14,7 @@ use crate::limits;
 pub(super) const START_ERROR_CODE: i32 = 128;
 
 /// Whether the policy asks for another start after this end.
-pub(crate) fn may_restart(policy: RestartPolicy, exit_code: i32) -> bool {
+pub(super) fn may_restart(policy: RestartPolicy, exit_code: i32) -> bool {
     match policy {
         RestartPolicy::Always => true,
         RestartPolicy::OnFailure => exit_code != 0,

@@ -2,9 +2,12 @@
 
 mod ephemeral;
 mod properties;
+mod resize;
 
 use jiff::{SignedDuration, Timestamp};
-use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
+use skein_runtime::{
+    ContainerId, ContainerInfo, ContainerState, Resources, SandboxId, SandboxInfo,
+};
 
 use super::*;
 
@@ -18,6 +21,7 @@ pub(super) fn container(name: &str, role: Role, restart: RestartPolicy) -> Conta
         role,
         restart,
         target: None,
+        size: None,
         needs_ip: false,
         probes: vec![],
     }
@@ -61,6 +65,7 @@ pub(super) fn made(name: &str, attempt: u32, sandbox: u32, state: ContainerState
         image_id: "sha256:1".into(),
         state,
         created: at(i64::from(attempt)),
+        resources: Default::default(),
         labels: Default::default(),
     }
 }
@@ -105,6 +110,9 @@ fn word(action: &Action) -> String {
         Action::Prepare { container, attempt } => format!("prepare {container} {attempt}"),
         Action::Create { container, attempt, .. } => format!("create {container} {attempt}"),
         Action::Start { container, .. } => format!("start {container}"),
+        Action::Update { id, resources } => {
+            format!("update {} {}", id.0, resources.cpu_limit_millis)
+        }
         Action::Stop { id, grace_seconds, .. } => format!("stop {} {grace_seconds}", id.0),
         Action::RemoveContainer { id } => format!("remove {}", id.0),
         Action::StopSandbox { id } => format!("stop {}", id.0),

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use skein_runtime::{
     ContainerConfig, ContainerId, ContainerInfo, ContainerRuntime, ExecConfig, ExecSession,
-    ImageInfo, LogOptions, LogStream, RuntimeError, RuntimeEvent, RuntimeVersion, SandboxConfig,
-    SandboxId, SandboxInfo,
+    ImageInfo, LogOptions, LogStream, Resources, RuntimeError, RuntimeEvent, RuntimeVersion,
+    SandboxConfig, SandboxId, SandboxInfo,
 };
 use tokio::time::Instant;
 
@@ -86,6 +86,14 @@ impl ContainerRuntime for MeasuredRuntime {
 
     async fn start_container(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         self.measured("start_container", self.inner.start_container(id)).await
+    }
+
+    async fn update_container(
+        &self,
+        id: &ContainerId,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError> {
+        self.measured("update_container", self.inner.update_container(id, resources)).await
     }
 
     async fn stop_container(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {

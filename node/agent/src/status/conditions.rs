@@ -2,7 +2,7 @@
 
 use k8s_openapi::api::core::v1::{ContainerStatus, PodCondition, PodStatus};
 
-use super::{View, time};
+use super::{View, resize, time};
 use crate::lifecycle::Role;
 
 /// Why a condition does not hold.
@@ -29,7 +29,7 @@ pub(super) fn build(
         ("PodScheduled", None),
     ];
     let conditions = conditions.into_iter().map(|(type_, unmet)| condition(view, type_, unmet));
-    let mut conditions: Vec<_> = conditions.collect();
+    let mut conditions: Vec<_> = conditions.chain(resize::conditions(view)).collect();
     if phase == "Succeeded" {
         let initialized = conditions.iter_mut().find(|condition| condition.type_ == "Initialized");
         if let Some(initialized) = initialized {

@@ -6,9 +6,9 @@ use k8s_openapi::api::core::v1::{
 };
 use skein_runtime::{ContainerInfo, ContainerState};
 
-use super::{View, time};
+use super::{View, resize, time};
 use crate::{
-    lifecycle::{Cause, ContainerSpec, Failure, Role, Step, due, may_restart, restart_delay},
+    lifecycle::{Cause, ContainerSpec, Failure, Role, Step, due, restart_delay},
     limits,
     probe::ProbeKind,
 };
@@ -55,6 +55,9 @@ pub(super) fn status(
         restart_count: restart_count(newest, old),
         state: Some(state),
         last_state,
+        // An ephemeral container is given nothing of its own.
+        allocated_resources: resize::allocated(spec, container),
+        resources: resize::resources(spec, container, newest),
         ..ContainerStatus::default()
     }
 }
@@ -133,7 +136,10 @@ fn ended(
     let ContainerState::Exited { exit_code, finished, .. } = &info.state else {
         return (State::default(), before);
     };
-    if !view.is_ending() && may_restart(spec.restart, *exit_code) {
+    if !view.is_ending() && view.memory.may_restart(spec, info, *exit_code) {
+        if view.memory.renewed.contains(&info.id) {
+            return (waiting(view, spec), end);
+        }
         let base = view.memory.delay_base.get(&spec.name).copied().unwrap_or(0);
         let delay = restart_delay(info.attempt, base);
         if due(*finished, delay, view.now) > view.now {
@@ -227,7 +233,7 @@ fn waiting_after(view: &View<'_>, failure: &Failure) -> State {
         Cause::Config => "CreateContainerConfigError",
         Cause::Create => "CreateContainerError",
         Cause::Start => "RunContainerError",
-        Cause::Sandbox | Cause::Runtime | Cause::Store => "ContainerCreating",
+        Cause::Sandbox | Cause::Resize | Cause::Runtime | Cause::Store => "ContainerCreating",
     };
     waiting_for(reason, Some(failure.message.clone()))
 }

@@ -86,7 +86,12 @@ fn exit_code(status: &ContainerStatus) -> Option<i32> {
 }
 
 fn from_main(view: &View<'_>, main: &[ContainerStatus]) -> &'static str {
-    let lives: Vec<Life> = main.iter().map(Life::of).collect();
+    // What is made anew has not ended, whatever its last end was like.
+    let runs_on = |status: &&ContainerStatus| {
+        view.memory.renews(view.observed, &status.name) && !view.is_ending()
+    };
+    let life = |status| if runs_on(&status) { Life::Running } else { Life::of(status) };
+    let lives: Vec<Life> = main.iter().map(life).collect();
     if lives.is_empty() || lives.contains(&Life::Waiting) {
         return "Pending";
     }

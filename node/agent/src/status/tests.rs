@@ -1,11 +1,14 @@
 //! Phases, reasons and conditions, as tables.
 
 mod ephemeral;
+mod resize;
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::PodCondition;
 use serde_json::{Value, json};
-use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
+use skein_runtime::{
+    ContainerId, ContainerInfo, ContainerState, Resources, SandboxId, SandboxInfo,
+};
 
 use super::*;
 use crate::lifecycle::{Cause, Failure, Network, Step};
@@ -48,6 +51,7 @@ fn made(name: &str, attempt: u32, state: ContainerState) -> ContainerInfo {
         image_id: "sha256:1".into(),
         state,
         created: at(0),
+        resources: Default::default(),
         labels: Default::default(),
     }
 }

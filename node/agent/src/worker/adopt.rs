@@ -78,7 +78,7 @@ impl Worker {
         if self.gone {
             return;
         }
-        let (directory, pod) = (self.directory.clone(), Arc::clone(&self.pod));
+        let (directory, pod) = (self.directory.clone(), Arc::clone(&self.assigned));
         let disk = self.host.config.disk_work;
         self.jobs.spawn(async move {
             let saved = disk.run(move || checkpoint::save_pod(&directory, &pod)).await;

@@ -4,7 +4,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
-use skein_runtime::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
+use skein_runtime::{
+    ContainerId, ContainerInfo, ContainerState, Resources, SandboxId, SandboxInfo,
+};
 use skein_storage::EventType;
 use tokio::{sync::OwnedSemaphorePermit, task::JoinError};
 
@@ -38,6 +40,7 @@ pub(super) enum Outcome {
     Created(ContainerInfo),
     Started { id: ContainerId, at: Timestamp },
     NotStarted { id: ContainerId, at: Timestamp, message: String },
+    Updated { id: ContainerId, resources: Resources },
     Stopped,
     ContainerRemoved(ContainerId),
     SandboxStopped,
@@ -139,6 +142,7 @@ impl Worker {
                 self.memory.start_errors.insert(id, (at, message));
                 self.listing.required = true;
             }
+            Outcome::Updated { id, resources } => self.updated(&id, resources),
             Outcome::Stopped | Outcome::SandboxStopped => self.listing.required = true,
             Outcome::ContainerRemoved(id) => self.observed.containers.retain(|c| c.id != id),
             Outcome::SandboxRemoved(id) => {
@@ -158,6 +162,12 @@ impl Worker {
         if let Some(container) = self.observed.containers.iter_mut().find(|c| c.id == *id) {
             self.memory.ran.insert(container.name.clone());
             container.state = ContainerState::Running { started };
+        }
+    }
+
+    fn updated(&mut self, id: &ContainerId, resources: Resources) {
+        if let Some(container) = self.observed.containers.iter_mut().find(|c| c.id == *id) {
+            container.resources = container.resources.updated(resources);
         }
     }
 
@@ -194,6 +204,10 @@ impl Worker {
                 self.event(EventType::Warning, "ErrImageNeverPull", message);
             }
             (_, Cause::InvalidImage) => self.event(EventType::Warning, "InspectFailed", message),
+            (Step::Update(_), _) => {
+                let message = format!("Failed to resize a container: {message}");
+                self.event(EventType::Warning, "ResizeError", message);
+            }
             (Step::Prepare(_) | Step::Launch(_), _) => {
                 self.event(EventType::Warning, "Failed", format!("Error: {message}"));
             }

@@ -26,6 +26,7 @@ impl Worker {
     /// Begins a step.
     pub(super) fn begin(&mut self, action: Action) {
         let step = action.step();
+        self.note_renewal(&action);
         let work = match action {
             Action::TakeSlot => match self.take_slot() {
                 Some(work) => work,
@@ -38,6 +39,7 @@ impl Worker {
                 self.create(&sandbox, &container, attempt, target)
             }
             Action::Start { container, id } => self.start(&container, id),
+            Action::Update { id, resources } => self.update(id, resources),
             Action::Stop { container, id, grace_seconds, reason } => {
                 self.stop(&container, id, grace_seconds, &reason)
             }
@@ -51,6 +53,14 @@ impl Worker {
         };
         self.memory.in_flight.insert(step.clone());
         self.jobs.spawn(async move { (Job::Step(step), work.await) });
+    }
+
+    /// A container that ends to be made anew is known to, however it ends.
+    fn note_renewal(&mut self, action: &Action) {
+        let Action::Stop { id, reason: StopReason::Resized, .. } = action else { return };
+        if let Some(info) = self.observed.containers.iter().find(|known| known.id == *id) {
+            self.memory.renew(info);
+        }
     }
 
     /// Takes a place for starting pods; `None` if one was free.
@@ -143,6 +153,7 @@ impl Worker {
                 image_id: prepared.image_id.clone(),
                 state: ContainerState::Created,
                 created: host.config.clock.now(),
+                resources: config.resources.in_effect(),
                 labels: config.labels,
             }))
         }
@@ -200,6 +211,7 @@ impl Worker {
                 format!("Container {name} failed {} probe, will be restarted", probe.to_lowercase())
             }
             StopReason::Duplicate => format!("Stopping container {name}: another copy of it runs"),
+            StopReason::Resized => format!("Container {name} resize requires restart"),
         };
         self.event(EventType::Normal, "Killing", message);
         let host = Arc::clone(&self.host);

@@ -19,6 +19,7 @@ fn host(data: &TempDir) -> Arc<Host> {
     let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
     let address = "10.77.0.1".parse().expect("an address");
     Arc::new(Host {
+        room: crate::allocation::Room::new(),
         starts: Arc::new(Semaphore::new(1)),
         pulls: Semaphore::new(1),
         health: watch::Sender::new(Health::Unknown),

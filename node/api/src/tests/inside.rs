@@ -149,6 +149,41 @@ async fn an_ephemeral_container_is_added_through_its_subresource_and_talked_to()
     assert_eq!(request.container, "debugger");
 }
 
+#[tokio::test]
+async fn a_pod_is_resized_through_its_subresource_alone() {
+    let (_api, client) = running().await;
+    let (path, strategic) =
+        (format!("{PODS}/sized/resize"), "application/strategic-merge-patch+json");
+    let container = json!({"name": "c", "image": "hello:1",
+        "resources": {"requests": {"cpu": "100m"}}});
+    let pod = json!({"metadata": {"name": "sized"}, "spec": {"containers": [container]}});
+    client.post(PODS, &pod).await.ok();
+    let patch = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers":
+        [{"name": "c", "image": "other:1", "resources": {"requests": {"cpu": "200m"}}}]}});
+    let pod = client.send_json("PATCH", &path, strategic, &patch).await.ok();
+    let container = &pod["spec"]["containers"][0];
+    assert_eq!(container["resources"], json!({"requests": {"cpu": "200m"}}));
+    assert_eq!((&container["image"], pod["metadata"].get("labels")), (&json!("hello:1"), None));
+    assert_eq!((&pod["metadata"]["generation"], &pod["kind"]), (&json!(2), &json!("Pod")));
+
+    let mut put = client.get(&path).await.ok();
+    put["spec"]["containers"][0]["resources"]["requests"]["cpu"] = json!("300m");
+    let pod = client.send_json("PUT", &path, "application/json", &put).await.ok();
+    assert_eq!(pod["spec"]["containers"][0]["resources"]["requests"]["cpu"], "300m");
+    let fixed = json!({"spec": {"containers": [{"name": "c",
+        "resources": {"limits": {"ephemeral-storage": "1Gi"}}}]}});
+    let refused = client.send_json("PATCH", &path, strategic, &fixed).await;
+    assert_eq!(refused.code, 422, "{}", refused.text());
+    assert!(refused.text().contains("only cpu and memory resources are mutable"));
+    let whole = client.send_json("PATCH", &format!("{PODS}/sized"), strategic, &patch).await;
+    assert_eq!(whole.code, 422, "{}", whole.text());
+
+    let listed = client.get("/api/v1").await.ok();
+    let listed = listed["resources"].as_array().unwrap();
+    let resize = listed.iter().find(|one| one["name"] == "pods/resize").unwrap();
+    assert_eq!(resize["verbs"], json!(["get", "patch", "update"]));
+}
+
 async fn next(socket: &mut WebSocket) -> Option<Bytes> {
     match tokio::time::timeout(DEADLINE, socket.next()).await.expect("in time")?.unwrap() {
         Message::Close(_) => None,

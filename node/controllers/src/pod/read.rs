@@ -51,7 +51,7 @@ impl Reader {
             restarts: status.restarts(),
             phase: status.phase(),
             is_terminating: metadata.deletion_timestamp.is_some(),
-            shape: self.shapes.share(shape(metadata, &spec)),
+            shape: self.shapes.share(shape(metadata, &spec, &status)),
         })
     }
 }
@@ -121,6 +121,7 @@ struct NodeSelector {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Container {
+    name: Option<String>,
     ports: Option<Vec<ContainerPort>>,
     resources: Option<ResourceRequirements>,
     restart_policy: Option<String>,
@@ -132,6 +133,7 @@ struct Status {
     phase: Option<String>,
     conditions: Option<Vec<Condition>>,
     container_statuses: Option<Vec<ContainerStatus>>,
+    init_container_statuses: Option<Vec<ContainerStatus>>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +141,7 @@ struct Status {
 struct Condition {
     r#type: String,
     status: String,
+    reason: Option<String>,
     message: Option<String>,
     last_transition_time: Option<Time>,
 }
@@ -146,7 +149,9 @@ struct Condition {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ContainerStatus {
+    name: Option<String>,
     restart_count: i32,
+    allocated_resources: Option<BTreeMap<String, Quantity>>,
 }
 
 impl Status {
@@ -168,6 +173,20 @@ impl Status {
         containers.map(|container| container.restart_count).max().unwrap_or(0)
     }
 
+    /// Whether the node has said that it can never give the pod what its spec asks for.
+    fn is_infeasible(&self) -> bool {
+        let pending = self.condition("PodResizePending");
+        pending
+            .is_some_and(|one| one.status == "True" && one.reason.as_deref() == Some("Infeasible"))
+    }
+
+    /// What the node has given to a container.
+    fn allocated(&self, container: &Container) -> Option<&BTreeMap<String, Quantity>> {
+        let all = self.container_statuses.iter().chain(&self.init_container_statuses).flatten();
+        let mut named = all.filter(|one| one.name.is_some() && one.name == container.name);
+        named.next()?.allocated_resources.as_ref()
+    }
+
     fn phase(&self) -> Phase {
         match self.phase.as_deref() {
             None | Some("Pending") => Phase::Pending,
@@ -183,19 +202,20 @@ fn moment(time: Option<&Time>) -> Timestamp {
     time.map_or(Timestamp::UNIX_EPOCH, |time| time.0)
 }
 
-fn shape(metadata: Metadata, spec: &Spec) -> Shape {
+fn shape(metadata: Metadata, spec: &Spec, status: &Status) -> Shape {
     let mut owners = metadata.owner_references.into_iter().flatten();
     let controller = owners.find(|owner| owner.controller == Some(true)).map(|owner| Controller {
         kind: owner.kind,
         name: owner.name.into(),
         uid: owner.uid.into(),
     });
+    let owner = controller.as_ref().map(|controller| controller.uid.clone());
     let cost = metadata.annotations.and_then(|annotations| annotations.deletion_cost);
     let scheduler = spec.scheduler_name.as_deref();
     let is_gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
     Shape {
         labels: metadata.labels.unwrap_or_default(),
-        placement: placement(spec, controller.as_ref().map(|controller| controller.uid.clone())),
+        placement: placement(spec, requests(spec, status), owner),
         patience_seconds: tolerations(spec).map(|one| one.toleration_seconds).collect(),
         deletion_cost: cost.and_then(|cost| cost.parse().ok()).unwrap_or(0),
         is_ours: scheduler.is_none_or(|name| name.is_empty() || name == SCHEDULER) && !is_gated,
@@ -203,12 +223,12 @@ fn shape(metadata: Metadata, spec: &Spec) -> Shape {
     }
 }
 
-fn placement(spec: &Spec, owner: Option<Arc<str>>) -> PodView {
+fn placement(spec: &Spec, requests: Resources, owner: Option<Arc<str>>) -> PodView {
     let affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
     let required = affinity
         .and_then(|affinity| affinity.required_during_scheduling_ignored_during_execution.as_ref());
     PodView {
-        requests: Arc::new(requests(spec)),
+        requests: Arc::new(requests),
         host_ports: host_ports(spec),
         node_selector: spec.node_selector.clone().unwrap_or_default(),
         required_terms: required
@@ -232,14 +252,14 @@ fn host_ports(spec: &Spec) -> Arc<[HostPort]> {
 
 /// What a pod asks for: the sum over its containers and sidecars, or what a single init container
 /// needs beside the sidecars started before it if that is more, and its overhead.
-fn requests(spec: &Spec) -> Resources {
+fn requests(spec: &Spec, status: &Status) -> Resources {
     let mut running = Resources::default();
     for container in spec.containers.iter().flatten() {
-        running.add(&container_requests(container));
+        running.add(&container_requests(container, status));
     }
     let (mut sidecars, mut peak) = (Resources::default(), Resources::default());
     for container in spec.init_containers.iter().flatten() {
-        let mut need = container_requests(container);
+        let mut need = container_requests(container, status);
         if container.restart_policy.as_deref() == Some("Always") {
             running.add(&need);
             sidecars.add(&need);
@@ -254,8 +274,18 @@ fn requests(spec: &Spec) -> Resources {
     running
 }
 
-/// Requests; a limit without a request is a request too, as in Kubernetes.
-fn container_requests(container: &Container) -> Resources {
-    let Some(stated) = &container.resources else { return Resources::default() };
-    resources(stated.limits.iter().flatten().chain(stated.requests.iter().flatten()))
+/// Requests; a limit without a request is a request too, as in Kubernetes. While a container is
+/// resized it holds what it asks for and what its node has given to it, whichever is more.
+fn container_requests(container: &Container, status: &Status) -> Resources {
+    let stated = container.resources.as_ref().map(|stated| {
+        resources(stated.limits.iter().flatten().chain(stated.requests.iter().flatten()))
+    });
+    match status.allocated(container).map(resources) {
+        Some(allocated) if status.is_infeasible() => allocated,
+        allocated => {
+            let mut held = stated.unwrap_or_default();
+            held.raise_to(&allocated.unwrap_or_default());
+            held
+        }
+    }
 }

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use skein_scheduler::PodView;
 
-/// The part of a pod that its siblings share: all that does not change once it is made, except for
-/// its name.
+/// The part of a pod that its siblings share: all but its name that does not change once it is made,
+/// unless it is resized.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
     pub(crate) labels: BTreeMap<String, String>,

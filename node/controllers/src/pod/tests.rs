@@ -8,6 +8,8 @@ use skein_scheduler::Match;
 
 use super::*;
 
+const MIB: u64 = 1 << 20;
+
 /// The pod as the controllers know it.
 pub(crate) fn seen(pod: &v1::Pod) -> Pod {
     read(&Reader::default(), &serde_json::to_value(pod).unwrap())
@@ -94,7 +96,6 @@ fn a_pod_whose_host_is_ahead_of_the_clock_waits_no_longer_than_it_must() {
 
 #[test]
 fn requests_are_the_larger_of_what_runs_together_and_what_starts_before() {
-    const MIB: u64 = 1 << 20;
     let sidecar = |cpu: &str| {
         let mut sidecar = container(cpu, "0");
         sidecar["restartPolicy"] = json!("Always");
@@ -138,6 +139,37 @@ fn requests_are_the_larger_of_what_runs_together_and_what_starts_before() {
         let requests = &with_spec(&spec).shape.placement.requests;
         assert_eq!((requests.cpu_milli, requests.memory_bytes), (cpu_milli, mib * MIB));
     }
+}
+
+#[test]
+fn a_pod_that_is_resized_holds_what_it_asks_for_and_what_it_was_given() {
+    let asks = |cpu: &str, memory: &str| json!({"containers": [container(cpu, memory)]});
+    let given = |cpu: &str, memory: &str| {
+        json!([{"name": "c", "restartCount": 0, "image": "", "imageID": "", "ready": true,
+            "allocatedResources": {"cpu": cpu, "memory": memory}}])
+    };
+    let pending =
+        |reason: &str| json!([{"type": "PodResizePending", "status": "True", "reason": reason}]);
+    for (spec, conditions, statuses, cpu_milli, mib) in [
+        (asks("2", "1Mi"), json!([]), given("1", "1Mi"), 2000, 1),
+        (asks("1", "1Mi"), json!([]), given("2", "1Mi"), 2000, 1),
+        (asks("1", "2Mi"), json!([]), given("2", "1Mi"), 2000, 2),
+        (asks("2", "1Mi"), pending("Deferred"), given("1", "1Mi"), 2000, 1),
+        (asks("2", "1Mi"), pending("Infeasible"), given("1", "1Mi"), 1000, 1),
+        (asks("2", "1Mi"), json!([]), json!([]), 2000, 1),
+    ] {
+        let pod = json!({"metadata": {"name": "a", "namespace": "default"}, "spec": spec,
+            "status": {"conditions": conditions, "containerStatuses": statuses}});
+        let requests = &read(&Reader::default(), &pod).shape.placement.requests;
+        assert_eq!((requests.cpu_milli, requests.memory_bytes), (cpu_milli, mib * MIB), "{pod}");
+    }
+    let side = json!({"name": "side", "restartPolicy": "Always",
+        "resources": {"requests": {"cpu": "1"}}});
+    let status = json!([{"name": "side", "restartCount": 0, "allocatedResources": {"cpu": "3"}}]);
+    let mut pod = json!({"metadata": {"name": "a", "namespace": "default"},
+        "spec": asks("1", "1Mi"), "status": {"initContainerStatuses": status}});
+    pod["spec"]["initContainers"] = json!([side]);
+    assert_eq!(read(&Reader::default(), &pod).shape.placement.requests.cpu_milli, 4000);
 }
 
 #[test]

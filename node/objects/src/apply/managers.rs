@@ -36,7 +36,7 @@ pub(super) struct Manager {
     pub(super) api_version: String,
     /// When its fields were last others.
     pub(super) time: String,
-    /// `status`, `scale` or `ephemeralcontainers`; empty for the object itself.
+    /// `status`, `scale`, `ephemeralcontainers` or `resize`; empty for the object itself.
     pub(super) subresource: String,
     pub(super) fields: FieldSet,
 }

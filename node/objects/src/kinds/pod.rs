@@ -23,6 +23,7 @@ impl Strategy for PodStrategy {
         let spec = &mut object["spec"];
         podspec::default_pod_spec(spec);
         podspec::limits_to_requests(spec);
+        podspec::default_resize_policy(spec);
         let Some(spec) = spec.as_object_mut() else { return };
         podspec::set(spec, "enableServiceLinks", true);
         podspec::set(spec, "priority", 0);
@@ -53,6 +54,10 @@ impl Strategy for PodStrategy {
         true
     }
 
+    fn can_be_resized(&self) -> bool {
+        true
+    }
+
     fn validate(&self, object: &Field<'_>, errors: &mut Errors) {
         podspec::validate_pod_spec(&object.get("spec"), &[], errors);
     }
@@ -72,6 +77,10 @@ impl Strategy for PodStrategy {
             Part::EphemeralContainers => {
                 self.validate(new, errors);
                 validate_ephemeral_update(new, old, errors);
+            }
+            Part::Resize => {
+                self.validate(new, errors);
+                podspec::validate_resize(&new.get("spec"), &old.get("spec"), errors);
             }
             Part::Main | Part::Scale => {
                 self.validate(new, errors);
@@ -147,9 +156,11 @@ fn alike(one: &Value, other: &Value) -> bool {
     bare(one) == bare(other)
 }
 
-/// A pod spec without what an update may change.
+/// A pod spec without what an update may change; one stored without resize policies has the
+/// defaults.
 fn without_changeable(spec: &Value) -> Value {
     let mut spec = spec.clone();
+    podspec::default_resize_policy(&mut spec);
     for list in ["containers", "initContainers"] {
         let containers = spec.get_mut(list).and_then(Value::as_array_mut);
         for container in containers.into_iter().flatten() {

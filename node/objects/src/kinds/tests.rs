@@ -5,6 +5,7 @@ mod broken_services;
 mod broken_workloads;
 mod changes;
 mod ephemeral;
+mod resize;
 mod stable;
 
 use proptest::prelude::*;
@@ -475,6 +476,9 @@ fn lookalike() -> impl Strategy<Value = Value> {
     })
 }
 
+const PARTS: [Part; 5] =
+    [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers, Part::Resize];
+
 proptest! {
     #[test]
     fn objects_of_any_shape_never_panic(metadata in lookalike(), spec in lookalike(), old in lookalike()) {
@@ -484,7 +488,7 @@ proptest! {
             let _ = crate::table::row(kind, object.clone(), now);
             let _ = crate::begin_delete(kind, &object, Some(3), None, now);
             let _ = prepare_create(kind, object.clone(), "default", &stamp(), Some("any"));
-            for part in [Part::Main, Part::Status, Part::Scale, Part::EphemeralContainers] {
+            for part in PARTS {
                 let _ = prepare_update(kind, object.clone(), &json!({"spec": old}), part, now, Some("any"));
                 let _ = prepare_update(kind, object.clone(), &old, part, now, Some("any"));
             }

@@ -69,6 +69,9 @@ pub(super) fn of(kinds: &[&Kind], dialect: Dialect) -> Map<String, Value> {
         if kind.strategy().has_ephemeral_containers() {
             paths.insert(format!("{item}/ephemeralcontainers"), write.subresource(&schema));
         }
+        if kind.strategy().can_be_resized() {
+            paths.insert(format!("{item}/resize"), write.subresource(&schema));
+        }
         if kind.scale.is_some() {
             paths.insert(format!("{item}/scale"), write.subresource(SCALE));
         }

@@ -8,7 +8,7 @@ use crate::lifecycle::validate_labels;
 use crate::names;
 
 use super::containers::{self, Shared, require_text, validate_choice};
-use super::volumes;
+use super::{resize, volumes};
 
 const RESTARTS: [&str; 3] = ["Always", "OnFailure", "Never"];
 const DNS: [&str; 4] = ["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
@@ -35,6 +35,7 @@ pub(crate) fn validate_pod_spec(spec: &Field<'_>, claims: &[&str], errors: &mut 
     shared.host_ports.clear();
     containers::validate(&spec.get("initContainers"), &mut shared, errors);
     containers::validate_ephemeral(&spec.get("ephemeralContainers"), &mut shared, errors);
+    resize::validate_policies(spec, errors);
     validate_choice(&spec.get("restartPolicy"), &RESTARTS, errors);
     validate_choice(&spec.get("dnsPolicy"), &DNS, errors);
     validate_numbers(spec, errors);

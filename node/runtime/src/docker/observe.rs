@@ -5,7 +5,10 @@ use bollard::models::{
 };
 use jiff::Timestamp;
 
-use super::labels::{self, Marked};
+use super::{
+    labels::{self, Marked},
+    spec,
+};
 use crate::{ContainerId, ContainerInfo, ContainerState, SandboxId, SandboxInfo};
 
 /// A container of ours.
@@ -34,6 +37,7 @@ pub(super) fn observe(inspected: ContainerInspectResponse) -> Option<Observed> {
             image_id: inspected.image.unwrap_or_default(),
             state: container_state(&state, created),
             created,
+            resources: inspected.host_config.as_ref().map(spec::resources).unwrap_or_default(),
             labels: marked.own,
         })
     })

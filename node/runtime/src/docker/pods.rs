@@ -22,7 +22,7 @@ use super::{
     resolv, spec,
 };
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, RuntimeError, SandboxConfig, SandboxId,
+    ContainerConfig, ContainerId, ContainerInfo, Resources, RuntimeError, SandboxConfig, SandboxId,
     SandboxInfo,
     limits::{
         CALL_DEADLINE, CONCURRENT_INSPECTIONS, READY_DEADLINE, READY_POLL, START_DEADLINE,
@@ -207,6 +207,17 @@ impl DockerRuntime {
         created
             .map(ContainerId)
             .ok_or_else(|| RuntimeError::Failed(format!("the container name {name} is taken")))
+    }
+
+    pub(super) async fn update(
+        &self,
+        id: &ContainerId,
+        resources: &Resources,
+    ) -> Result<(), RuntimeError> {
+        let body = spec::update(resources);
+        self.client
+            .call(CALL_DEADLINE, |docker| async move { docker.update_container(&id.0, body).await })
+            .await
     }
 
     pub(super) async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount as DockerMount, MountType,
-    RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, HostConfig, HostConfigLogConfig,
+    Mount as DockerMount, MountType, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// Shares Docker and the kernel give to a whole core.
 const SHARES_PER_CORE: u64 = 1024;
+/// Docker counts billionths of a core.
+const NANOS_PER_MILLI: u64 = 1_000_000;
 /// The smallest number of shares the kernel takes.
 const MIN_SHARES: u64 = 2;
 
@@ -71,17 +73,16 @@ fn extra_hosts(config: &SandboxConfig) -> Vec<String> {
 /// A container in a sandbox.
 pub(super) fn container(sandbox: &SandboxInfo, config: &ContainerConfig) -> ContainerCreateBody {
     let joined = format!("container:{}", sandbox.id.0);
-    let Resources { cpu_limit_millis, cpu_request_millis, memory_limit_bytes } = config.resources;
+    let sizes = Sizes::of(&config.resources);
     let host = HostConfig {
         network_mode: Some(joined.clone()),
         ipc_mode: Some(joined),
         pid_mode: config.target.as_ref().map(|target| format!("container:{}", target.0)),
         mounts: Some(config.mounts.iter().map(mount).collect()),
-        nano_cpus: positive(cpu_limit_millis.saturating_mul(1_000_000)),
-        cpu_shares: Some(signed(shares(cpu_request_millis))),
-        memory: positive(memory_limit_bytes),
-        // Equal to the limit: no swap, as a Kubernetes memory limit means.
-        memory_swap: positive(memory_limit_bytes),
+        nano_cpus: sizes.nano_cpus,
+        cpu_shares: Some(sizes.cpu_shares),
+        memory: sizes.memory,
+        memory_swap: sizes.memory,
         privileged: Some(config.privileged),
         readonly_rootfs: Some(config.read_only_root),
         cap_add: Some(config.capabilities_add.clone()),
@@ -101,6 +102,49 @@ pub(super) fn container(sandbox: &SandboxInfo, config: &ContainerConfig) -> Cont
         labels: Some(labels::of_container(sandbox, config)),
         host_config: Some(host),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// What Docker is told to change of a container; it leaves what is not said.
+pub(super) fn update(resources: &Resources) -> ContainerUpdateBody {
+    let sizes = Sizes::of(resources);
+    ContainerUpdateBody {
+        nano_cpus: sizes.nano_cpus,
+        cpu_shares: Some(sizes.cpu_shares),
+        memory: sizes.memory,
+        memory_swap: sizes.memory,
+        ..ContainerUpdateBody::default()
+    }
+}
+
+/// Resources in Docker's units.
+struct Sizes {
+    nano_cpus: Option<i64>,
+    cpu_shares: i64,
+    /// Also the limit of memory and swap together: no swap, as a Kubernetes memory limit means.
+    memory: Option<i64>,
+}
+
+impl Sizes {
+    fn of(resources: &Resources) -> Self {
+        let Resources { cpu_limit_millis, cpu_request_millis, memory_limit_bytes } = *resources;
+        Self {
+            nano_cpus: positive(cpu_limit_millis.saturating_mul(NANOS_PER_MILLI)),
+            cpu_shares: signed(shares(cpu_request_millis)),
+            memory: positive(memory_limit_bytes),
+        }
+    }
+}
+
+/// The resources that Docker says a container has.
+pub(super) fn resources(host: &HostConfig) -> Resources {
+    let unsigned = |value: Option<i64>| value.and_then(|value| u64::try_from(value).ok());
+    let shares = unsigned(host.cpu_shares).filter(|&shares| shares > MIN_SHARES).unwrap_or(0);
+    Resources {
+        cpu_limit_millis: unsigned(host.nano_cpus).unwrap_or(0) / NANOS_PER_MILLI,
+        // Rounded up, as shares are rounded down.
+        cpu_request_millis: (shares.saturating_mul(1000)).div_ceil(SHARES_PER_CORE),
+        memory_limit_bytes: unsigned(host.memory).unwrap_or(0),
     }
 }
 
@@ -230,5 +274,30 @@ mod tests {
             (unlimited.nano_cpus, unlimited.memory, unlimited.cpu_shares),
             (None, None, Some(2))
         );
+    }
+
+    #[test]
+    fn an_update_says_what_is_limited_and_the_shares() {
+        let sizes = Resources {
+            cpu_limit_millis: 1500,
+            cpu_request_millis: 250,
+            memory_limit_bytes: 64 << 20,
+        };
+        let body = update(&sizes);
+        assert_eq!((body.nano_cpus, body.cpu_shares), (Some(1_500_000_000), Some(256)));
+        assert_eq!((body.memory, body.memory_swap), (Some(64 << 20), Some(64 << 20)));
+        let none = update(&Resources::default());
+        assert_eq!((none.nano_cpus, none.cpu_shares, none.memory), (None, Some(2), None));
+    }
+
+    #[test]
+    fn resources_are_read_back_as_they_were_given() {
+        for cpu_request_millis in 0..5000 {
+            let given =
+                Resources { cpu_limit_millis: 1, cpu_request_millis, memory_limit_bytes: 7 };
+            let config = ContainerConfig { resources: given, ..ContainerConfig::default() };
+            let host = container(&pod(), &config).host_config.unwrap();
+            assert_eq!(resources(&host), given.in_effect());
+        }
     }
 }

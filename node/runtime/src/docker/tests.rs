@@ -11,7 +11,7 @@ use super::testing::{SHELL_IMAGE, TestEngine, TestRegistry};
 use tokio::io::AsyncWriteExt;
 
 use crate::{
-    ContainerConfig, ContainerState, ExecConfig, ExecOutput, LogOptions, RuntimeError,
+    ContainerConfig, ContainerState, ExecConfig, ExecOutput, LogOptions, Resources, RuntimeError,
     RuntimeEvent, TerminalSize,
     contract::{command, eventually, fulfil, pod},
 };
@@ -70,6 +70,24 @@ async fn a_container_sees_the_processes_of_its_target() {
     };
     assert!(!seen("apart", None).await.contains("4321"));
     assert!(seen("debugger", Some(target)).await.contains("4321"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_reaches_the_kernel() {
+    let engine = TestEngine::start().await;
+    let subject = engine.subject().await;
+    let (sandbox, id) = subject.run("grown", "sleep infinity").await;
+    let (memory_limit_bytes, cpu_limit_millis) = (48 << 20, 250);
+    let sizes = Resources { memory_limit_bytes, cpu_limit_millis, cpu_request_millis: 250 };
+    subject.runtime.update_container(&id, &sizes).await.unwrap();
+    let script = "cd /sys/fs/cgroup; cat memory.max cpu.max 2>/dev/null || cat \
+        memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us";
+    let session = subject.runtime.exec(&id, &command(script)).await.unwrap();
+    let parts: Vec<ExecOutput> = session.output.try_collect().await.unwrap();
+    let said: Vec<u8> = parts.into_iter().flat_map(shown).collect();
+    let said = String::from_utf8_lossy(&said);
+    assert!(said.starts_with("50331648\n25000"), "{said}");
+    subject.remove(&sandbox).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

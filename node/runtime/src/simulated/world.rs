@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::program::Program;
 use crate::{
-    ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, RuntimeError,
-    SandboxConfig, SandboxId, SandboxInfo, reference::familiar,
+    ContainerConfig, ContainerId, ContainerInfo, ContainerState, ImageInfo, Resources,
+    RuntimeError, SandboxConfig, SandboxId, SandboxInfo, reference::familiar,
 };
 
 /// Exit code after SIGTERM.
@@ -175,6 +175,7 @@ impl World {
             image_id: container.image_id.clone(),
             state,
             created: self.wall(container.created),
+            resources: container.config.resources.in_effect(),
             labels: container.config.labels.clone(),
         }
     }
@@ -295,6 +296,16 @@ impl World {
         }
         container.started.get_or_insert(now);
         Ok(container.pod_uid.clone())
+    }
+
+    pub(super) fn update_container(
+        &mut self,
+        id: &ContainerId,
+        resources: Resources,
+    ) -> Result<(), RuntimeError> {
+        let container = self.containers.get_mut(id).ok_or_else(|| missing(id))?;
+        container.config.resources = container.config.resources.updated(resources);
+        Ok(())
     }
 
     /// Ends a running container; returns the pod's uid, `None` if it does not run.

@@ -18,6 +18,8 @@ enum Fate {
     AgentRestarts,
     /// Only some of the planned steps are done before the next plan.
     Slow { keep: usize },
+    /// The containers are given more or less, one of them by a restart.
+    Resize { cpu_limit_millis: u64 },
     /// Time passes.
     Wait { seconds: i64 },
 }
@@ -30,6 +32,7 @@ fn fate() -> impl Strategy<Value = Fate> {
         1 => Just(Fate::SandboxDies),
         1 => Just(Fate::AgentRestarts),
         2 => (0..3_usize).prop_map(|keep| Fate::Slow { keep }),
+        1 => (1..4_u64).prop_map(|cpu_limit_millis| Fate::Resize { cpu_limit_millis }),
         2 => (1..400_i64).prop_map(|seconds| Fate::Wait { seconds }),
     ]
 }
@@ -102,10 +105,12 @@ impl Model {
                 info.sandbox = sandbox;
                 info.id = ContainerId(format!("{container}-{attempt}-{}", self.now));
                 info.created = at(self.now);
+                info.resources = self.size(&container).resources;
                 self.observed.containers.push(info);
             }
             Action::Start { id, .. } => self.start(&id),
-            Action::Stop { id, .. } => self.set(&id, exited(143, self.now)),
+            Action::Update { id, resources } => self.give(&id, resources),
+            Action::Stop { id, reason, .. } => self.stop(&id, &reason),
             Action::RemoveContainer { id } => self.observed.containers.retain(|c| c.id != id),
             Action::StopSandbox { id } => self.kill_sandbox(&id),
             Action::RemoveSandbox { id } => {
@@ -123,6 +128,37 @@ impl Model {
         assert_eq!(info.state, ContainerState::Created, "only a made container is started");
         self.visits += usize::from(info.name == "visitor");
         self.set(id, ContainerState::Running { started: at(self.now) });
+    }
+
+    /// Ends a container; one that is to be made anew ends well, as one that heeds SIGTERM.
+    fn stop(&mut self, id: &ContainerId, reason: &StopReason) {
+        let resized = *reason == StopReason::Resized;
+        if let Some(info) = self.observed.containers.iter().find(|c| c.id == *id && resized) {
+            self.memory.renew(info);
+        }
+        self.set(id, exited(if resized { 0 } else { 143 }, self.now));
+    }
+
+    fn size(&self, name: &str) -> Size {
+        self.desired.container(name).and_then(|known| known.size).unwrap_or_default()
+    }
+
+    fn give(&mut self, id: &ContainerId, resources: Resources) {
+        let container = self.observed.containers.iter_mut().find(|c| c.id == *id);
+        let container = container.expect("a container");
+        assert!(matches!(container.state, ContainerState::Running { .. }), "it does not run");
+        container.resources = container.resources.updated(resources);
+    }
+
+    fn resize(&mut self, cpu_limit_millis: u64) {
+        let can_restart = self.desired.restart != RestartPolicy::Never;
+        for container in &mut self.desired.main {
+            container.size = Some(Size {
+                resources: Resources { cpu_limit_millis, ..Resources::default() },
+                restarts_for_cpu: can_restart && container.name == "a",
+                restarts_for_memory: false,
+            });
+        }
     }
 
     fn set(&mut self, id: &ContainerId, state: ContainerState) {
@@ -156,6 +192,7 @@ impl Model {
                 let network = std::mem::take(&mut self.memory.network);
                 self.memory = Memory { network, ..Memory::default() };
             }
+            Fate::Resize { cpu_limit_millis } => self.resize(cpu_limit_millis),
             Fate::Wait { seconds } => self.now += seconds,
         }
     }
@@ -184,7 +221,9 @@ impl Model {
     fn is_done(&self, container: &ContainerSpec) -> bool {
         let newest = self.observed.newest(&container.name);
         newest.is_some_and(|info| match info.state {
-            ContainerState::Exited { exit_code, .. } => !may_restart(container.restart, exit_code),
+            ContainerState::Exited { exit_code, .. } => {
+                !restart::may_restart(container.restart, exit_code)
+            }
             _ => false,
         })
     }
@@ -211,6 +250,10 @@ proptest! {
                 model.set(&id, exited(0, model.now));
             }
             prop_assert!(model.settle(), "never at rest");
+        }
+        for info in model.observed.running() {
+            let change = model.size(&info.name).change(info.resources);
+            prop_assert_eq!(change, None, "{} is not of its size", info.name);
         }
         let over = model.desired.main.iter().all(|container| model.is_done(container));
         let never_started_again = restart == RestartPolicy::Never;
