@@ -6,7 +6,9 @@ use k8s_openapi::{
     api::core::v1::{Pod, PodSpec},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
+use memchr::memmem;
 use serde::Deserialize;
+use serde_json::json;
 use skein_storage::{Read, read_part, read_whole};
 
 use crate::{host::Host, lifecycle::Observed};
@@ -61,7 +63,12 @@ pub(crate) fn bound_to(node: String) -> Read<Pod> {
     struct Spec {
         node_name: Option<String>,
     }
+    // As the store writes it. Of all pods of the cluster most have it nowhere, and are not read.
+    let here = memmem::Finder::new(&format!("\"nodeName\":{}", json!(node))).into_owned();
     Box::new(move |record| {
+        if here.find(&record.value).is_none() {
+            return Ok(None);
+        }
         let spec = read_part::<Partial>(record)?.spec;
         let is_own = spec.and_then(|spec| spec.node_name).as_deref() == Some(&*node);
         is_own.then(|| read_whole(record)).transpose()
@@ -90,7 +97,31 @@ pub(super) fn pod_of(uid: &str, observed: &Observed) -> Arc<Pod> {
 
 #[cfg(test)]
 mod tests {
+    use skein_consensus::{Key, Record, Revision};
+    use skein_objects::canonical;
+
     use super::*;
+
+    #[test]
+    fn of_all_pods_those_bound_here_are_kept() {
+        let read = bound_to("h1".to_owned());
+        let kept = |object| {
+            let record = Record {
+                key: Key::new("pods", "default", "p"),
+                value: canonical(&object),
+                created: Revision(1),
+                modified: Revision(1),
+            };
+            read(&record).expect("a pod").is_some()
+        };
+        assert!(kept(json!({"spec": {"nodeName": "h1", "containers": []}})));
+        let elsewhere = json!({"spec": {"nodeName": "h11", "containers": []}});
+        let noted = json!({"metadata": {"annotations": {"nodeName": "h1"}},
+            "spec": {"containers": []}});
+        for pod in [elsewhere, noted, json!({"spec": {"containers": []}})] {
+            assert!(!kept(pod.clone()), "{pod}");
+        }
+    }
 
     fn pod(uid: &str, node: &str) -> Pod {
         let mut pod = Pod::default();
