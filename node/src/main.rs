@@ -6,13 +6,13 @@ use clap::Parser;
 use skein_cli::Cli;
 use tikv_jemallocator::Jemalloc;
 
-/// A create is a thousand small allocations on three hosts, and the system's allocator takes a
-/// sixth of its processor time; see `docs/benchmarks.md`.
+/// A create is many allocations on three hosts, and the system's allocator makes it a third dearer;
+/// see `docs/benchmarks.md`.
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
-/// What jemalloc reads at start. Few arenas, and what is free goes back to the system within a
-/// second: with its own defaults a large state takes a tenth more memory.
+/// What jemalloc reads at start: few arenas, and what is free goes back to the system within a
+/// second, or a large state would take more memory.
 #[allow(unsafe_code, reason = "jemalloc finds its options by this name, which nothing else has")]
 #[unsafe(export_name = "_rjem_malloc_conf")]
 pub static MALLOC_CONF: &[u8] =
