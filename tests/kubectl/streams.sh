@@ -61,8 +61,9 @@ done
 expect 'no such port' curl -sS --max-time 10 "${url%:80/proxy}:81/proxy/"
 kill "${background[-1]}"
 
+# As in pods.sh, it waits until somebody listens.
 expect 'processes of talk: .*httpd' k debug talk --image="$IMAGE" --target=talk --profile=general \
-    -c looker --attach -- sh -c 'echo "processes of talk: $(ps -o args | tr "\n" ,)"'
+    -c looker --attach -- sh -c 'sleep 3; echo "processes of talk: $(ps -o args | tr "\n" ,)"'
 eventually 'Completed' k get pod talk -o jsonpath='{.status.ephemeralContainerStatuses[*].state}'
 expect 'processes of talk' k logs talk -c looker
 expect '^true 0$' k get pod talk \
